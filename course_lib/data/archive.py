@@ -150,8 +150,7 @@ def _why_pip_failed(stderr: str, package: str) -> str:
         return "this Python has no pip; run `python -m ensurepip` and try again"
     if "DO NOT MATCH THE HASHES" in stderr or "do not match the hashes" in stderr:
         return f"the archive of {package} that arrived is not the pinned one (its hash differs)"
-    unreachable = ("NewConnectionError", "ConnectTimeout", "Failed to establish", "ProxyError")
-    if any(sign in stderr for sign in unreachable) or "Temporary failure" in stderr:
-        return "the package index cannot be reached"
+    if "(from versions: none)" in stderr:  # what pip says when no index answers, too
+        return f"no package index that holds {package} could be reached"
     errors = [line for line in stderr.splitlines() if line.startswith("ERROR")]
     return (errors or stderr.strip().splitlines() or ["pip failed and said nothing"])[-1]

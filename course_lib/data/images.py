@@ -39,7 +39,9 @@ class ImageSplits:
 def read_mnist_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read 784 pixels and a label a line: images (n, 28, 28) uint8, labels (n,) int64."""
     with gzip.open(path, "rt") as lines:
-        table = np.loadtxt(lines, delimiter=",", dtype=np.float64)
+        table = np.loadtxt(lines, delimiter=",", dtype=np.float64, ndmin=2)
+    if table.shape[1] != 785:
+        raise DataError(f"{path.name}: expected 784 pixels and a label a line, not {table.shape[1]}")
     return _checked(table[:, :-1].reshape(-1, 28, 28), table[:, -1], path)
 
 
@@ -67,8 +69,10 @@ def _checked(images: np.ndarray, labels: np.ndarray, path: Path) -> tuple[np.nda
 
 def without_duplicates(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Keep the first of identical images, in their order: a copy must not land in two splits."""
-    _, first = np.unique(images.reshape(len(images), -1), axis=0, return_index=True)
-    keep = np.sort(first)
+    first: dict[bytes, int] = {}
+    for row, image in enumerate(images):
+        first.setdefault(image.tobytes(), row)
+    keep = np.fromiter(first.values(), dtype=np.int64)
     return images[keep], labels[keep]
 
 

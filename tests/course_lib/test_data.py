@@ -1,0 +1,256 @@
+"""Fetching, checking and splitting; nothing here needs the network."""
+
+import gzip
+import hashlib
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from course_lib.data import DataError, archive, card, images, load, registry
+
+# --- the real default set ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("mnist-5k")
+
+
+def test_the_digits_are_all_there(digits):
+    assert digits.x_train.shape == (3500, 28, 28) and digits.x_train.dtype == np.float32
+    assert digits.x_validation.shape == (500, 28, 28) and digits.x_test.shape == (1000, 28, 28)
+    assert digits.x_train.min() == 0 and digits.x_train.max() == 1
+    for labels, each in ((digits.y_train, 350), (digits.y_validation, 50), (digits.y_test, 100)):
+        assert labels.dtype == np.int64 and np.bincount(labels).tolist() == [each] * 10
+
+
+def test_no_image_stands_in_two_splits(digits):
+    parts = (digits.x_train, digits.x_validation, digits.x_test)
+    images_seen = [image.tobytes() for part in parts for image in part]
+    assert len(images_seen) == len(set(images_seen)) == 5000
+
+
+def test_the_split_does_not_follow_the_seed(digits, monkeypatch):
+    monkeypatch.setenv("COURSE_SEED", "7")
+    assert np.array_equal(load("mnist-5k").y_train, digits.y_train)
+
+
+def test_labels_fit_their_images(digits):
+    means = np.stack([digits.x_train[digits.y_train == d].mean(0) for d in range(10)])
+    distance = ((digits.x_test[:, None] - means) ** 2).sum((2, 3))
+    assert np.mean(distance.argmin(1) == digits.y_test) > 0.7
+
+
+def test_every_card_is_complete():
+    for task in registry.REGISTRY.values():
+        for entry in filter(None, (task.embedded, task.full)):
+            for field in ("name", "contents", "source", "size", "licence", "citation"):
+                assert getattr(entry.card, field), (entry.card.name, field)
+            assert "doi:" in entry.card.citation or "arXiv:" in entry.card.citation
+
+
+def test_unknown_names_are_refused_with_the_known_ones():
+    with pytest.raises(DataError, match="no data set is called 'minst'.*mnist-5k"):
+        load("minst")
+    with pytest.raises(DataError, match="no data set is called"):
+        card("minst")
+
+
+# --- archives ------------------------------------------------------------------------------
+
+
+def wheel(folder, name="tinydata", member="tinydata/numbers.txt", content=b"1 2 3"):
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as out:
+        out.writestr(member, content)
+        out.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        out.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        out.writestr(f"{info}/RECORD", "")
+    return path
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """A folder that pip takes for its only index, and an empty cache."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def member_of(path, content=b"1 2 3", member="tinydata/numbers.txt"):
+    return archive.PyPIMember(
+        "tinydata", "1.0", archive.sha256(path), member, hashlib.sha256(content).hexdigest()
+    )
+
+
+def test_a_member_is_fetched_once_and_kept(index, monkeypatch):
+    source = member_of(wheel(index))
+    path = archive.fetch("numbers", source)
+    assert path.read_bytes() == b"1 2 3"
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: pytest.fail("fetched twice"))
+    assert archive.fetch("numbers", source) == path
+    assert [p.name for p in path.parent.iterdir()] == [path.name], "something half done was left"
+
+
+def test_a_damaged_cached_file_is_refused_and_can_be_mended(index):
+    source = member_of(wheel(index))
+    path = archive.fetch("numbers", source)
+    path.write_bytes(b"1 2 4")
+    with pytest.raises(DataError, match="numbers: .*damaged or changed.*course data fetch numbers --again"):
+        archive.fetch("numbers", source)
+    assert archive.fetch("numbers", source, again=True).read_bytes() == b"1 2 3"
+
+
+def test_a_changed_archive_is_refused(index):
+    source = member_of(wheel(index))
+    wheel(index, content=b"6 6 6")
+    with pytest.raises(DataError, match="numbers: .*not the pinned one"):
+        archive.fetch("numbers", source)
+    assert not any(archive.cache_folder().iterdir())
+
+
+def test_a_changed_member_in_a_right_archive_is_refused(index):
+    source = replace(member_of(wheel(index)), sha256="0" * 64)
+    with pytest.raises(DataError, match="numbers: .*not the published file"):
+        archive.fetch("numbers", source)
+    assert not any(archive.cache_folder().iterdir())
+
+
+def test_a_missing_member_is_named(index):
+    source = replace(member_of(wheel(index)), member="tinydata/letters.txt")
+    with pytest.raises(DataError, match="holds no tinydata/letters.txt"):
+        archive.fetch("numbers", source)
+
+
+def test_a_missing_archive_is_named_with_what_to_do(index):
+    source = archive.PyPIMember("tinydata", "1.0", "0" * 64, "tinydata/numbers.txt", "0" * 64)
+    with pytest.raises(DataError, match="numbers: could not get .*tinydata 1.0.*course data fetch"):
+        archive.fetch("numbers", source)
+
+
+def test_a_missing_network_is_said_in_words(index, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "0")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null" if sys.platform != "win32" else "nul")
+    source = archive.PyPIMember("tinydata", "1.0", "0" * 64, "tinydata/numbers.txt", "0" * 64)
+    with pytest.raises(DataError, match="no package index that holds tinydata could be reached.*While online"):
+        archive.fetch("numbers", source)
+
+
+def test_an_address_that_fails_is_said_in_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
+    source = archive.Download("http://127.0.0.1:9/mnist.npz", "0" * 64)
+    with pytest.raises(DataError, match="mnist: could not get .*did not answer"):
+        archive.fetch("mnist", source)
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match="numbers: could not get"):
+        archive.fetch("numbers", archive.Download((tmp_path / "x").as_uri(), "0" * 64))
+
+
+# --- the full-size set, on a stand-in in its own file format --------------------------------
+
+
+def stand_in(path, count=240, **changes):
+    random = np.random.default_rng(0)
+    arrays = {
+        "x_train": random.integers(0, 256, (count, 28, 28), dtype=np.uint8),
+        "y_train": np.arange(count, dtype=np.uint8) % 10,
+        "x_test": random.integers(0, 256, (20, 28, 28), dtype=np.uint8),
+        "y_test": np.arange(20, dtype=np.uint8) % 10,
+    }
+    np.savez_compressed(path, **{k: v for k, v in (arrays | changes).items() if v is not None})
+    return path
+
+
+def full_entry(path):
+    task = registry.REGISTRY["mnist-5k"]
+    return replace(task, full=replace(task.full, file=archive.Download(path.as_uri(), archive.sha256(path))))
+
+
+def test_the_full_set_stands_behind_the_same_call(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    task = full_entry(stand_in(tmp_path / "mnist.npz"))
+    monkeypatch.setitem(registry.REGISTRY, "mnist-5k", task)
+    digits = load("mnist-5k", full=True)
+    assert (len(digits.y_train), len(digits.y_validation), len(digits.y_test)) == (220, 20, 20)
+    assert digits.card.name == "mnist" and digits.x_train.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"y_test": None}, "lacks y_test"),
+        ({"x_test": np.zeros((20, 32, 32), np.uint8)}, r"expected images \(n, 28, 28\)"),
+        ({"y_test": np.zeros(19, np.uint8)}, "labels"),
+        ({"y_test": np.full(20, 11, np.uint8)}, "labels in 0..9"),
+    ],
+)
+def test_a_full_set_of_the_wrong_form_is_refused(tmp_path, changes, words):
+    with pytest.raises(DataError, match=words):
+        images.read_mnist_npz(stand_in(tmp_path / "mnist.npz", **changes))
+
+
+def test_nothing_is_unpickled(tmp_path):
+    path = stand_in(tmp_path / "mnist.npz", y_test=np.array([print] * 20, dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        images.read_mnist_npz(path)
+
+
+@pytest.mark.parametrize(("pixels", "words"), [(784, "labels in 0..9"), (783, "784 pixels and a")])
+def test_a_csv_of_the_wrong_form_is_refused(tmp_path, pixels, words):
+    path = tmp_path / "digits.csv.gz"
+    with gzip.open(path, "wt") as out:
+        out.write(",".join(["0"] * pixels) + ",12\n")
+    with pytest.raises(DataError, match=words):
+        images.read_mnist_csv(path)
+
+
+# --- splitting -----------------------------------------------------------------------------
+
+
+@given(
+    counts=st.lists(st.integers(20, 60), min_size=1, max_size=5),
+    shares=st.lists(st.integers(1, 5), min_size=2, max_size=4),
+    seed=st.integers(0, 9),
+)
+def test_a_split_is_a_partition_in_proportion(counts, shares, seed):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    parts = images.stratified(labels, tuple(shares), seed)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(labels)))
+    for part, share in zip(parts, shares):
+        for label, count in enumerate(counts):
+            assert abs(np.sum(labels[part] == label) - count * share / sum(shares)) <= 1
+
+
+@pytest.mark.parametrize("shares", [(1,), (1, 0), ()])
+def test_a_bad_split_is_refused(shares):
+    with pytest.raises(ValueError, match="two or more positive shares"):
+        images.stratified(np.zeros(9), shares)
+
+
+def test_a_class_too_small_to_split_is_named():
+    with pytest.raises(ValueError, match="class 1 has 1 rows"):
+        images.stratified(np.array([0] * 20 + [1]), (1, 1))
+
+
+def test_duplicates_leave_before_the_split():
+    same = np.zeros((3, 28, 28), np.uint8)
+    other = np.ones((1, 28, 28), np.uint8)
+    kept, labels = images.without_duplicates(np.concatenate([same, other]), np.array([4, 4, 4, 7]))
+    assert len(kept) == 2 and labels.tolist() == [4, 7]

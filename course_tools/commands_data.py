@@ -1,0 +1,46 @@
+"""``course data``: what the data sets are, and fetching them before a class goes offline."""
+
+from __future__ import annotations
+
+import click
+
+from course_lib import data
+from course_lib.data.archive import fetch
+from course_lib.data.registry import entry
+
+
+@click.group("data")
+def data_group() -> None:
+    """Name, fetch and check the data sets of the course."""
+
+
+@data_group.command("list")
+def list_sets() -> None:
+    """Say what there is: contents, source, size, licence, citation."""
+    for name, task in data.REGISTRY.items():
+        click.echo(f"{task.embedded.card}\n")
+        if task.full:
+            click.echo(f"{task.full.card}\n(the full-size set of {name}: --full)\n")
+    click.echo(f"cached in {data.cache_folder()}")
+
+
+@data_group.command("fetch")
+@click.argument("names", nargs=-1)
+@click.option("--full", is_flag=True, help="Fetch the full-size sets.")
+@click.option("--again", is_flag=True, help="Fetch again what is already cached.")
+def fetch_sets(names: tuple[str, ...], full: bool, again: bool) -> None:
+    """Fetch NAMES, or every set, into the cache and check each file.
+
+    Afterwards the notebooks need no network. COURSE_CACHE names a folder that a class can share.
+    """
+    failed = []
+    for name in names or tuple(data.REGISTRY):
+        try:
+            found = entry(name, full)
+            path = fetch(name, found.file, again)
+        except data.DataError as error:
+            failed.append(str(error))
+        else:
+            click.echo(f"{found.card.name}: {path} ({path.stat().st_size / 1e6:.1f} MB, checked)")
+    if failed:
+        raise click.ClickException("\n".join(failed))

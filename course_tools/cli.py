@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from course_tools.commands_data import data_group
+from course_tools.commands_notebooks import notebooks
+from course_tools.commands_study import study
 
 
 @click.group()
@@ -13,3 +15,5 @@ def main() -> None:
 
 
 main.add_command(data_group)
+main.add_command(notebooks)
+main.add_command(study)

@@ -1,0 +1,37 @@
+"""``course study``: experiments too long for a page, run and recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from course_tools.errors import CourseError
+
+
+@click.command()
+@click.argument("name")
+@click.option("--seeds", type=click.IntRange(3, 100), metavar="N",
+              help="Run with seeds 0..N-1; by default as many as the study says.")
+@click.option("--again", is_flag=True, help="Run it even if its record is in step.")
+@click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="The course's folder; by default the one around the working folder.")
+def study(name: str, seeds: int | None, again: bool, root: Path | None) -> None:
+    """Run the study NAME (such as 03-gradient-descent/learning_rates) and record it.
+
+    Interrupted, it goes on where it was when it is called again.
+    """
+    from course_tools import study as studies
+    from course_tools.editions import find_root
+
+    try:
+        root = root.resolve() if root else find_root()
+        path = studies.choose(root, name)
+        record = studies.run_study(root, path, seeds, click.echo, again)
+    except CourseError as error:
+        raise click.ClickException(str(error)) from None
+    if record is None:
+        click.echo(f"{studies.study_name(path)} is recorded and in step; --again runs it anew.")
+    else:
+        runs = sum(len(row["runs"]) for row in record["rows"])
+        click.echo(f"studies/{record['study']}.json: {runs} runs, {record['seconds']:.0f} s")

@@ -1,0 +1,85 @@
+"""Mend what the theme does that a page does not need: foreign hosts, dead scripts, redirects.
+
+The template ``templates/layout.html`` leaves out fontawesome (1.5 MB of script) and loads the
+search index on the search page alone. Here scripts that would call another host are dropped,
+the rest wait until the page is parsed, and the start page becomes the root's index.html.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+# thebe asks unpkg.com for a kernel that no page uses; solutions fold without a script.
+UNUSED = ("thebe", "togglebutton")
+DESCRIPTION_LENGTH = 155
+ADDRESS = re.compile(r'(\s(?:href|src|action|data-content_root|content_root)=")([^"]*)(")')
+
+
+def keep_script(script: object) -> bool:
+    """Whether a page needs this script."""
+    name = str(getattr(script, "filename", "") or "")
+    body = str(getattr(script, "attributes", {}).get("body", ""))
+    return not any(word in name or word in body.lower() for word in UNUSED)
+
+
+def trim_assets(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Drop unused scripts and styles and let the others wait for the page."""
+    context["script_files"] = [item for item in context["script_files"] if keep_script(item)]
+    context["css_files"] = [item for item in context["css_files"] if keep_script(item)]
+    if doctree is not None:
+        context["page_description"] = description(doctree)
+
+
+def description(doctree: nodes.document) -> str:
+    """The page's first paragraph, cut at a word, for search engines and previews."""
+    for paragraph in doctree.findall(nodes.paragraph):
+        text = " ".join(paragraph.astext().split())
+        if len(text) > 40:
+            return shortened(text)
+    return ""
+
+
+def shortened(text: str) -> str:
+    """At most ``DESCRIPTION_LENGTH`` characters, ending with a whole word."""
+    if len(text) <= DESCRIPTION_LENGTH:
+        return text
+    return text[:DESCRIPTION_LENGTH].rsplit(" ", 1)[0].rstrip(",;:") + " …"
+
+
+def moved_up(page: str, folder: str) -> str:
+    """The HTML of a page of ``folder`` (such as "book/") with its addresses as from the root."""
+
+    def moved(match: re.Match[str]) -> str:
+        before, address, after = match.groups()
+        if re.match(r"[a-z]+:|//|#|/", address):
+            return match[0]
+        if address.startswith("../"):
+            address = address.removeprefix("../") or "./"
+        else:
+            address = folder + address
+        return before + address + after
+
+    return ADDRESS.sub(moved, page)
+
+
+def write_index(app: Sphinx, error: Exception | None) -> None:
+    """Make the start page the root's index.html, in place of Jupyter Book's redirect."""
+    if error or app.builder.format != "html":
+        return
+    out, name = Path(app.outdir), app.config.root_doc
+    page = (out / f"{name}.html").read_text("utf-8")
+    folder = name.rpartition("/")[0]
+    if folder:
+        (out / "index.html").write_text(moved_up(page, folder + "/"), "utf-8")
+    (out / ".nojekyll").touch()
+
+
+def setup(app: Sphinx) -> dict[str, object]:
+    """Register the hooks."""
+    app.connect("html-page-context", trim_assets, priority=900)
+    app.connect("build-finished", write_index, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

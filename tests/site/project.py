@@ -1,0 +1,61 @@
+"""Build sites for the tests: a small made-up book, or the real one, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pages import FIRST, SECOND, write_page
+
+ROOT = Path(__file__).resolve().parents[2]
+TOC = """format: jb-book
+root: book/intro
+parts:
+  - caption: The course
+    chapters:
+      - file: book/02-made-up/first
+      - file: book/02-made-up/second
+      - file: book/references
+"""
+BIBLIOGRAPHY = """@book{made2020,
+  author = {Made, Una},
+  title = {A Made-up Book},
+  publisher = {Nobody},
+  year = {2020}
+}
+"""
+
+
+def made_up(folder: Path) -> Path:
+    """Write the made-up book with the project's own configuration and extensions."""
+    for name in ("_ext", "assets"):
+        shutil.copytree(ROOT / "book" / name, folder / "book" / name,
+                        ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("_config.yml", "pyproject.toml", "book/intro.md", "book/references.md"):
+        shutil.copyfile(ROOT / name, folder / name)
+    intro = folder / "book/intro.md"
+    intro.write_text("# Start\n\nThe [first page](02-made-up/first.md) of a made-up book.\n")
+    (folder / "_toc.yml").write_text(TOC)
+    (folder / "book/references.bib").write_text(BIBLIOGRAPHY)
+    write_page(folder, "02-made-up/first", FIRST)
+    write_page(folder, "02-made-up/second", SECOND)
+    return folder
+
+
+def build(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Build a project's site as make does; its pages lie in ``_build/html``."""
+    kept = {key: value for key, value in os.environ.items()
+            if key not in {"COURSE_REPOSITORY", "GITHUB_REPOSITORY", "GITHUB_REF_TYPE"}}
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "-n", "--keep-going"]
+    return subprocess.run(command, cwd=folder, env=kept | environ, capture_output=True,
+                          text=True, timeout=600, check=False)
+
+
+def pages_of(folder: Path) -> dict[str, str]:
+    """The HTML of every page of a built site, by its path."""
+    out = folder / "_build/html"
+    return {path.relative_to(out).as_posix(): path.read_text("utf-8")
+            for path in sorted(out.rglob("*.html")) if "_static" not in path.parts}

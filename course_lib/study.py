@@ -145,7 +145,7 @@ def load(name: str) -> Study:
         if path.is_file():
             return Study(json.loads(path.read_text("utf8")))
     known = sorted({str(path.relative_to(place).with_suffix("")) for place in PLACES
-                    for path in place.glob("*/*.json") if ".partial" not in path.name})
+                    for path in place.glob("*/*.json")})
     raise FileNotFoundError(
         f"there is no record of a study {name!r}. Recorded: {', '.join(known) or 'none'}."
         f" In a checkout of the course, `course study {name}` runs it and writes the record.")

@@ -33,7 +33,7 @@ needs neither) and ``SEEDS = 5`` (the default of ``--seeds``, at least 3).
   the ``course_lib`` modules that it imports (found from the text, whatever they import in turn)
   are hashed, docstrings and comments apart: if one changes, the record is stale and
   ``course notebooks --check`` says so.
-* Interrupted, it goes on where it was: finished runs stand in ``name.partial.json``.
+* Interrupted, it goes on where it was: finished runs stand in ``name.json.partial``.
 
 The record holds ``study, title, config, band, frameworks, seeds, rows, versions, device,
 threads, scale, seconds, code_hash, library_hash``; ``rows`` is a list of
@@ -272,7 +272,7 @@ def run_study(root: Path, path: Path, seeds: int | None = None,
 
     ran = {name: value for name, value in runtime.describe().items() if name != "seed"}
     mark = stamp.digest(code, json.dumps([used, ran], sort_keys=True))
-    partial = _Partial(path.with_name(f"{path.stem}.partial.json"), mark)
+    partial = _Partial(path.with_name(f"{path.stem}.json.partial"), mark)
     if partial.resumed:
         told(f"going on after {partial.resumed} finished runs")
     rows = _run_rows(definition, path, seeds, partial, told)

@@ -43,6 +43,9 @@ def _report(report) -> None:
         click.echo(f"stale: {name} ran with another {', '.join(modules)}")
     if report.stale:
         click.echo("`course notebooks --stale` runs stale notebooks again.")
+    if report.few_seeds:
+        click.echo(f"claims tried with fewer than 5 seeds: {', '.join(report.few_seeds)}"
+                   " (`course notebooks --seeds 5`)")
     for name, message in report.failed.items():
         click.echo(f"\nFAILED {name}\n{message}", err=True)
     if report.failed:

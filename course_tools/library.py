@@ -190,9 +190,9 @@ def fill(path: Path) -> list[Unfilled]:
         lines, fences = text.split("\n"), _fences(text, root)
         for change in reversed(changes):
             _refill(lines, fences[change.number - 1], change.wanted)
-        path.write_text("\n".join(lines), "utf8")
+        path.write_text("\n".join(lines), "utf8", newline="\n")
         left = unfilled(read_source(path), path)
         if left:  # the reader sees something else than we wrote: leave the page as it was
-            path.write_text(text, "utf8")
+            path.write_text(text, "utf8", newline="\n")
             raise CourseError(f"{path}: code cell {left[0].number} cannot be filled")
     return changes

@@ -178,6 +178,7 @@ class Report:
     stale: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    few_seeds: list[str] = field(default_factory=list)
 
 
 def _wanted_run(page: Page, options: Options) -> str | None:
@@ -253,7 +254,7 @@ def write(notebook: NotebookNode, path: Path) -> bool:
             pass
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".ipynb.part")
-    temporary.write_text(_as_text(notebook), "utf8")
+    temporary.write_text(_as_text(notebook), "utf8", newline="\n")
     os.replace(temporary, path)
     return True
 
@@ -274,6 +275,8 @@ def update_page(source: Path, root: Path, book: Book, options: Options, report: 
         result = with_outputs(notebook, page.stored, page.stamp)
         if stale := stale_modules(page):
             report.stale[name] = stale
+    if len(result.metadata["course"]["seeds"]) < CLAIM_SEEDS:
+        report.few_seeds.append(name)
     done = [f"filled {', '.join(filled)}"] if filled else []
     if write(result, page.portable):
         report.written.append(name)

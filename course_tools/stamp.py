@@ -173,11 +173,11 @@ def library_hash(root: Path, text: str, name: str = "code") -> dict[str, str]:
     return dict(sorted(seen.items()))
 
 
-RECORD = re.compile(r"""\bstudy\.load\(\s*["']([\w./-]+)["']""")
+RECORD = re.compile(r"""["'](\d\d-[\w-]+/[\w-]+)["']""")
 
 
 def record_hash(root: Path, text: str) -> dict[str, str]:
-    """Hash the study records that a notebook's code reads: ``study.load("NN-chapter/name")``."""
+    """Hash the study records that a notebook's code names: ``study.load("NN-chapter/name")``."""
     found = {}
     for name in sorted(set(RECORD.findall(text))):
         path = root / "studies" / f"{name}.json"

@@ -648,7 +648,7 @@ def _reference_list(page: _Page) -> str:
     backend = find_plugin("pybtex.backends", "markdown")()
     entries = [page.book.references[key] for key in page.cited]
     lines = []
-    for entry in style.format_entries(entries):
+    for entry in style.format_entries(style.sort(entries)):
         text = " ".join(entry.text.render(backend).split())
         lines.append("- " + re.sub(r"\\([.()\-+!#])", r"\1", text))
     return "\n".join(lines)

@@ -13,23 +13,35 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.application import Sphinx
 
-# thebe asks unpkg.com for a kernel that no page uses; solutions fold without a script.
-UNUSED = ("thebe", "togglebutton")
+# Jupyter Book loads these whether or not a page uses them: thebe asks unpkg.com for a kernel,
+# solutions fold without togglebutton's script, and there are no comments.
+UNUSED = ("sphinx_thebe", "sphinx_togglebutton", "sphinx_comments")
+UNUSED_STYLES = ("sphinx-thebe.css", "togglebutton.css")
 DESCRIPTION_LENGTH = 155
 ADDRESS = re.compile(r'(\s(?:href|src|action|data-content_root|content_root)=")([^"]*)(")')
 
 
-def keep_script(script: object) -> bool:
-    """Whether a page needs this script."""
+def drop_unused(app: Sphinx) -> None:
+    """Disconnect the extensions that no page uses from every event."""
+    for listeners in app.events.listeners.values():
+        listeners[:] = [one for one in listeners if one.handler.__module__ not in UNUSED]
+
+
+def deferred(script: object) -> object:
+    """A script that waits until the page is parsed; inline ones and their settings cannot."""
     name = str(getattr(script, "filename", "") or "")
-    body = str(getattr(script, "attributes", {}).get("body", ""))
-    return not any(word in name or word in body.lower() for word in UNUSED)
+    if not name or "documentation_options" in name:
+        return script
+    attributes = {**script.attributes, "defer": "defer"}
+    return type(script)(script.filename, priority=script.priority, **attributes)
 
 
 def trim_assets(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Drop unused scripts and styles and let the others wait for the page."""
-    context["script_files"] = [item for item in context["script_files"] if keep_script(item)]
-    context["css_files"] = [item for item in context["css_files"] if keep_script(item)]
+    """Drop unused styles; let scripts wait for the page, but for the search page's own."""
+    context["css_files"] = [sheet for sheet in context["css_files"]
+                            if getattr(sheet, "filename", "").split("/")[-1] not in UNUSED_STYLES]
+    if templatename != "search.html":
+        context["script_files"] = [deferred(script) for script in context["script_files"]]
     if doctree is not None:
         context["page_description"] = description(doctree)
 
@@ -80,6 +92,7 @@ def write_index(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, object]:
     """Register the hooks."""
+    drop_unused(app)
     app.connect("html-page-context", trim_assets, priority=900)
     app.connect("build-finished", write_index, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

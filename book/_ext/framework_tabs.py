@@ -69,7 +69,8 @@ def tab_set(pair: list[Block]) -> nodes.container:
 def alone(framework: str, cells: list[nodes.Node]) -> nodes.container:
     """Cells of one framework that have no partner: named, always shown."""
     name = nodes.paragraph("", FRAMEWORKS[framework], classes=["framework-name"])
-    return nodes.container("", name, *cells, classes=["framework-alone"])
+    content = nodes.container("", *cells, classes=["framework-cells"])
+    return nodes.container("", name, content, classes=["framework-alone"])
 
 
 class FrameworkTabs(SphinxTransform):

@@ -37,7 +37,8 @@ def made_up(folder: Path) -> Path:
     for name in ("_config.yml", "pyproject.toml", "book/intro.md", "book/references.md"):
         shutil.copyfile(ROOT / name, folder / name)
     intro = folder / "book/intro.md"
-    intro.write_text("# Start\n\nThe [first page](02-made-up/first.md) of a made-up book.\n")
+    text = intro.read_text("utf-8")
+    intro.write_text(text.replace("03-gradient-descent/gradient-descent", "02-made-up/first"), "utf-8")
     (folder / "_toc.yml").write_text(TOC)
     (folder / "book/references.bib").write_text(BIBLIOGRAPHY)
     write_page(folder, "02-made-up/first", FIRST)

@@ -1,0 +1,131 @@
+"""What can be known of a GPU without one.
+
+PyTorch: each training step runs on the meta device, where a tensor left on the CPU, ``.item()``
+and ``.numpy()`` raise. TensorFlow: each step is traced under a GPU device, and every compute
+operation must have been placed there. The steps come out of the notebooks' tagged cells.
+"""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+import tensorflow as tf
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]-*/*.ipynb"))
+NOT_PLACED = {"Placeholder", "ReadVariableOp", "NoOp", "Identity", "Const"}  # arguments and reads
+
+
+@dataclass
+class Step:
+    """How to call a notebook's step functions on data of its shape."""
+
+    torch_arguments: object
+    tf_arguments: object
+
+
+def mlp_torch(cells):
+    model = torch.nn.Sequential(torch.nn.Linear(784, 64), torch.nn.Tanh(), torch.nn.Linear(64, 10))
+    return model, torch.zeros(8, 784), torch.zeros(8, dtype=torch.int64), 0.5
+
+
+def mlp_tf(cells):
+    model = tf.keras.Sequential([tf.keras.layers.Dense(64, "tanh"), tf.keras.layers.Dense(10)])
+    model.build((None, 784))
+    return model, tf.zeros((8, 784)), tf.zeros(8, tf.int64), 0.5
+
+
+STEPS = {"gradient-descent": Step(mlp_torch, mlp_tf)}
+
+
+def trains(path):
+    course = nbformat.read(path, 4).metadata.get("course", {})
+    return course.get("trains", True) is not False
+
+
+TRAINING = [path for path in NOTEBOOKS if trains(path)]
+
+
+def definitions(path, tag):
+    """Imports of the notebook, and functions and classes of the cells with a tag, as a namespace."""
+    kept = []
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type != "code":
+            continue
+        try:
+            tree = ast.parse(cell.source)
+        except SyntaxError:
+            continue
+        mine = tag in cell.metadata.get("tags", [])
+        for node in tree.body:
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                kept.append(node)
+            elif mine and isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                kept.append(node)
+    names: dict = {}
+    exec(compile(ast.Module(kept, []), path.name, "exec"), names)
+    return names
+
+
+def on_meta(step, arguments):
+    """Run a step with its tensors on the meta device."""
+    moved = [a.to("meta") if hasattr(a, "to") else a for a in arguments]
+    with torch.device("meta"):
+        return step(*moved)
+
+
+def traced(step, arguments):
+    """Trace a step under a GPU device; return the compute operations that are not on it."""
+    model, x, y, *rest = arguments
+    with tf.device("/GPU:0"):
+        graph = tf.function(lambda x, y: step(model, x, y, *rest)).get_concrete_function(x, y).graph
+    compute = [op for op in graph.get_operations() if op.type not in NOT_PLACED]
+    assert len(compute) > 5, "the trace holds no step"
+    return [f"{op.name} on {op.device or 'no device'}" for op in compute if "GPU:0" not in op.device]
+
+
+def test_every_notebook_that_trains_is_covered():
+    assert TRAINING and {path.stem for path in TRAINING} <= set(STEPS)
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=lambda p: p.stem)
+def test_the_pytorch_step_leaves_nothing_on_the_cpu(path):
+    step = definitions(path, "pytorch")["step_torch"]
+    loss = on_meta(step, STEPS[path.stem].torch_arguments(path))
+    assert loss.device.type == "meta"
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=lambda p: p.stem)
+def test_the_tensorflow_step_lies_on_the_gpu(path):
+    step = definitions(path, "tensorflow")["step_tf"]
+    assert traced(step, STEPS[path.stem].tf_arguments(path)) == []
+
+
+# The checks above must be able to fail.
+
+
+def test_labels_left_on_the_cpu_are_found():
+    def step(model, x, y, learning_rate):
+        labels = torch.zeros(len(x), dtype=torch.int64, device="cpu")
+        return torch.nn.functional.cross_entropy(model(x), labels)
+
+    with pytest.raises(Exception, match="device|meta"):
+        on_meta(step, mlp_torch(None))
+
+
+def test_reading_a_number_back_in_the_step_is_found():
+    with pytest.raises(Exception, match="meta"):
+        on_meta(lambda model, x, y, rate: model(x).sum().item(), mlp_torch(None))
+
+
+def test_an_operation_left_on_the_cpu_is_found():
+    def step(model, x, y, learning_rate):
+        with tf.device("/CPU:0"):
+            logits = model(x)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
+        return tf.reduce_mean(losses)
+
+    assert any("CPU:0" in found for found in traced(step, mlp_tf(None)))

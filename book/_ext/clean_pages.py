@@ -44,6 +44,8 @@ def trim_assets(app: Sphinx, pagename: str, templatename: str, context: dict, do
         context["script_files"] = [deferred(script) for script in context["script_files"]]
     if doctree is not None:
         context["page_description"] = description(doctree)
+        # docutils gives entries a role that ARIA has given up; their list asks for this one.
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def description(doctree: nodes.document) -> str:

@@ -46,6 +46,16 @@ def made_up(folder: Path) -> Path:
     return folder
 
 
+def real(folder: Path) -> Path:
+    """Copy what the site of the course is built from."""
+    ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+    for name in ("book", "notebooks", "studies"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("_config.yml", "_toc.yml", "pyproject.toml"):
+        shutil.copyfile(ROOT / name, folder / name)
+    return folder
+
+
 def build(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """Build a project's site as make does; its pages lie in ``_build/html``."""
     kept = {key: value for key, value in os.environ.items()

@@ -111,7 +111,8 @@ class _Memory(threading.Thread):
 
 def kernel_environment(root: Path, seed: int, home: Path) -> dict[str, str]:
     """Return the environment of a kernel: the caller's, with chance and user settings removed."""
-    environment = {name: value for name, value in os.environ.items() if name not in HIDDEN}
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in HIDDEN and not name.startswith("PYTEST_")}
     environment.setdefault("COURSE_SCALE", "quick")
     paths = [str(root), *filter(None, [environment.get("PYTHONPATH")])]
     return environment | {
@@ -211,7 +212,8 @@ def _private_paths(root: Path, folder: Path) -> list[tuple[str, str]]:
 
 
 def _clean_text(text: str, paths: list[tuple[str, str]]) -> str:
-    text = re.sub(r"[\w/\\:~.-]*ipykernel_\d+[/\\]\d+\.py", "<cell>", text)
+    if "ipykernel_" in text:
+        text = re.sub(r"(?<![\w/\\:~.-])[\w/\\:~.-]*ipykernel_\d+[/\\]\d+\.py", "<cell>", text)
     for path, name in paths:
         text = text.replace(path + os.sep, "" if name == "." else name + "/").replace(path, name)
     return text
@@ -229,7 +231,8 @@ def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
             kept.append(output)
     for output in kept:
         if output.output_type == "stream":
-            output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text.replace("\r\n", "\n"))
+            lines = output.text.split("\n")
+            output.text = "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines)
     return [out for out in kept if out.output_type != "stream" or out.text]
 
 
@@ -356,6 +359,7 @@ def execute(
             description, language = _describe(client), _language_info(client)
         paths = _private_paths(root, folder)
     for index in where.numbers:
+        _refuse_size(notebook.cells[index], where(index))
         _clean_outputs(notebook.cells[index], paths)
     notebook.metadata["language_info"] = language
     return Run(notebook, seconds, peak, description, inspect_outputs(notebook, where))

@@ -211,6 +211,7 @@ def _run(
     """Execute a page with every seed asked for; the outputs are those of seed 0."""
     from course_tools.execute import execute  # brings jupyter_client, not needed to check
 
+    used = stamp.used_hash(page.root, page.notebook, page.name)  # also: every cell is Python
     runs, failed = [], []
     for seed in range(options.seeds):
         try:
@@ -228,7 +229,7 @@ def _run(
         "seeds": list(range(options.seeds)), "seconds": round(first.seconds, 1),
         "peak_memory_mb": round(max(run.peak_memory_mb for run in runs)),
         "code_hash": stamp.code_hash(page.notebook),
-        "library_hash": stamp.used_hash(page.root, page.notebook, page.name)}
+        "library_hash": used}
     return with_outputs(notebook, first.notebook, marks)
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from docutils import nodes
 from myst_nb.core.render import MimeData, NbElementRenderer
-from sphinx.errors import ExtensionError
+
+from course_tools.site import BuildStopped
 
 
 class AltRenderer(NbElementRenderer):
@@ -19,7 +20,7 @@ class AltRenderer(NbElementRenderer):
     def render_image(self, data: MimeData) -> list[nodes.Element]:
         """Render an image with the alternative text that its output stores.
 
-        Raises ``ExtensionError`` where neither the output nor the cell holds one.
+        Raises ``BuildStopped`` where neither the output nor the cell holds one.
         """
         images = super().render_image(data)
         stored = data.output_metadata.get(data.mime_type, {}).get("alt", "")
@@ -27,7 +28,7 @@ class AltRenderer(NbElementRenderer):
             alt = stored.strip() or image.get("alt", "").strip()
             if not alt:
                 cell = (data.cell_index or 0) + 1
-                raise ExtensionError(
+                raise BuildStopped(
                     f"{self.source}: the figure of cell {cell} has no alternative text. "
                     "Show it with plots.show(fig, alt=…) and say there what is to be seen."
                 )

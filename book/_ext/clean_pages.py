@@ -54,7 +54,8 @@ def description(doctree: nodes.document) -> str:
         text = " ".join(paragraph.astext().split())
         if len(text) > 40:
             return shortened(text)
-    return ""
+    title = doctree.next_node(nodes.title)
+    return title.astext() if title else ""
 
 
 def shortened(text: str) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from course_tools.site import BuildStopped
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
 from sphinx.locale import _
 from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
@@ -28,7 +28,7 @@ def mathml(self: HTML5Translator, node: nodes.Element, *, display: bool) -> str:
     try:
         return draw(node.astext(), display)
     except FormulaError as error:
-        raise ExtensionError(
+        raise BuildStopped(
             f"{node.source or self.builder.current_docname}, line {node.line}: {error} "
             f"in the formula: {node.astext().strip()}"
         ) from error

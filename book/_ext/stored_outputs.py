@@ -13,12 +13,12 @@ from pathlib import Path
 import myst_nb.core.execute.cache as cache_client
 import nbformat
 from course_tools.editions import portable_path, read_source
+from course_tools.site import BuildStopped
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from myst_nb.core.read import is_myst_markdown_notebook
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from sphinx.errors import ExtensionError
 
 COPIED_METADATA = ("kernelspec", "language_info", "widgets")
 
@@ -33,10 +33,10 @@ def relative(path: Path, root: Path) -> str:
     return path.resolve().relative_to(root.resolve()).as_posix()
 
 
-def stop(source: Path, root: Path, problem: str) -> ExtensionError:
+def stop(source: Path, root: Path, problem: str) -> BuildStopped:
     """An error that names the page, what is wrong and the command that mends it."""
     name = f"{source.parent.name}/{source.stem}"
-    return ExtensionError(
+    return BuildStopped(
         f"{relative(source, root)}: {problem} The site shows stored outputs and runs "
         f"nothing. Mend it with: course notebooks {name}"
     )
@@ -100,7 +100,7 @@ def note_portable(app: Sphinx, docname: str, content: list[str]) -> None:
 
 def refuse_to_execute(notebook: nbformat.NotebookNode, *, cwd: str, **_: object) -> None:
     """Stand in for jupyter-cache's executor: a page that reaches it stops the build."""
-    raise ExtensionError(
+    raise BuildStopped(
         f"A page in {cwd} was about to be executed by the site build, because its code is not "
         "the code of its portable edition. Mend it with: course notebooks"
     )

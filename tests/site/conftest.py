@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -96,16 +97,45 @@ def built(folder: Path) -> Path:
     return folder
 
 
+def once(factory, name: str, write) -> Path:
+    """Write and build a project once, also where pytest runs in several processes."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return built(write(factory.mktemp(name)))
+    folder = factory.getbasetemp().parent / name
+    done, failed = folder / "built", folder / "not-built"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return wait_for(folder, done, failed)
+    try:
+        built(write(folder))
+    except BaseException:
+        failed.touch()
+        raise
+    done.touch()
+    return folder
+
+
+def wait_for(folder: Path, done: Path, failed: Path) -> Path:
+    """Wait until another process has built a project."""
+    end = time.monotonic() + 300
+    while time.monotonic() < end and not failed.exists():
+        if done.exists():
+            return folder
+        time.sleep(0.2)
+    pytest.fail(f"{folder.name}: another test process did not build it", pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def made_up_folder(tmp_path_factory) -> Path:
-    """The made-up book, built."""
-    return built(project.made_up(tmp_path_factory.mktemp("made-up")))
+    """The made-up book, built. Not to be changed."""
+    return once(tmp_path_factory, "made-up", project.made_up)
 
 
 @pytest.fixture(scope="session")
 def real_folder(tmp_path_factory) -> Path:
-    """The course itself, built in a copy."""
-    return built(project.real(tmp_path_factory.mktemp("real")))
+    """The course itself, built in a copy. Not to be changed."""
+    return once(tmp_path_factory, "real", project.real)
 
 
 @pytest.fixture

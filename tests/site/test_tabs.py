@@ -113,7 +113,7 @@ def assert_beside(tab):
     assert boxes[0]["y"] == boxes[1]["y"]
     assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"] + 1
     labels = [tab.locator(".framework-tabs .sd-tab-label").nth(n).bounding_box() for n in (0, 1)]
-    assert abs(labels[0]["y"] - labels[1]["y"]) < 2
+    assert abs(labels[0]["y"] - labels[1]["y"]) < 1
     assert labels[1]["x"] >= boxes[1]["x"] - 1
 
 

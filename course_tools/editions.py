@@ -112,16 +112,24 @@ def read_source(path: Path) -> NotebookNode:
         notebook = reader.read(text)
     except Exception as error:  # the reader raises several kinds, some of them private
         raise CourseError(f"{path}: {error}") from error
-    _refuse_nested(notebook, path)
+    _refuse_nested(notebook, path, text)
     return notebook
 
 
-def _refuse_nested(notebook: NotebookNode, path: Path) -> None:
+def first_line(lines: list[str], start: int) -> int:
+    """Return the line, from 1, at which a Markdown cell's text begins in its page's lines."""
+    while start < len(lines) and not lines[start].strip():
+        start += 1
+    return start + 1
+
+
+def _refuse_nested(notebook: NotebookNode, path: Path, text: str) -> None:
     for start, cell in zip(notebook.metadata["source_map"], notebook.cells):
-        for number, line in enumerate(cell.source.split("\n")):
+        first = first_line(text.split("\n"), start)
+        for number, line in enumerate(cell.source.split("\n"), start=first):
             if cell.cell_type == "markdown" and re.match(r"\s+`{3,}\{code-cell\}", line):
                 raise CourseError(
-                    f"{path}, line {start + number + 1}: a code cell inside a list or another"
+                    f"{path}, line {number}: a code cell inside a list or another"
                     " block would not be run; cells stand at the left margin")
 
 

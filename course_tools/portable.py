@@ -657,12 +657,6 @@ def _reference_list(page: _Page) -> str:
 # --- the notebook -------------------------------------------------------------------------------
 
 
-def _first_line(source_lines: list[str], start: int) -> int:
-    while start < len(source_lines) and not source_lines[start].strip():
-        start += 1
-    return start + 1
-
-
 def _refuse_leftovers(page: _Page, text: str, line: int) -> None:
     """Read the result once more: nothing that only the site understands may be left in it."""
     tokens = page.book.parser.parse(text)
@@ -684,7 +678,7 @@ def _markdown_cells(page: _Page, notebook: NotebookNode) -> None:
     for start, cell in zip(notebook.metadata["source_map"], notebook.cells):
         if cell.cell_type != "markdown":
             continue
-        line, page.attachments = _first_line(source_lines, start), {}
+        line, page.attachments = editions.first_line(source_lines, start), {}
         cell.source = re.sub(r"(?m)^[ \t]+$", "", _blocks(page, cell.source, line))
         _refuse_leftovers(page, cell.source, line)
         if page.attachments:

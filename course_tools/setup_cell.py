@@ -14,7 +14,7 @@ from pathlib import Path
 from course_tools.errors import CourseError
 
 TEMPLATE = '''\
-# In Colab this cell installs the course; on your own machine it does nothing.
+# In Colab this installs the course; on your own machine it does nothing.
 import importlib
 import os
 import subprocess
@@ -29,8 +29,8 @@ if "google.colab" in sys.modules or os.environ.get("COURSE_PRETEND_COLAB"):
         subprocess.run([*pip, COURSE], check=True)
         importlib.invalidate_caches()
     else:
-        print("This copy does not know where the course is kept. Set COURSE to the\\n"
-              "address of the course's zip archive, above, and run the cell again.")'''
+        print("This copy does not know where the course is kept: put the\\n"
+              "address of its zip archive into COURSE and run this again.")'''
 GITHUB = re.compile(r"(?:https://github\.com/|git@github\.com:)?([\w.-]+/[\w.-]+?)(?:\.git)?/?")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -46,6 +47,8 @@ def double(x):
     return FACTOR * x  # the formula
 '''
 
+LIBRARY = "from course_lib import tiny\nprint(tiny.double(21))"
+
 
 def cell(code: str, *options: str) -> str:
     """A code cell in MyST; ``options`` are lines such as ``:tags: [pytorch]``."""
@@ -57,6 +60,8 @@ class House:
 
     def __init__(self, root: Path):
         self.root = root
+        if (root / "book").is_dir():
+            return  # a copy of a course made before
         self.write("pyproject.toml", '[tool.course]\nrepository = ""\n')
         self.write("_config.yml", CONFIG)
         self.write("book/intro.md", "(start)=\n# The beginning\n")
@@ -105,12 +110,38 @@ class House:
         return result
 
 
-@pytest.fixture
-def house(tmp_path, monkeypatch) -> House:
-    """A fresh small course."""
+@pytest.fixture(autouse=True)
+def plain_world(monkeypatch) -> None:
+    """No setting of the caller's reaches a test."""
     for name in ("COURSE_REPOSITORY", "COURSE_WEBSITE", "COURSE_SEED", "COURSE_SCALE"):
         monkeypatch.delenv(name, raising=False)
-    return House(tmp_path)
+
+
+@pytest.fixture
+def house(tmp_path) -> House:
+    """A fresh small course."""
+    return House(tmp_path / "course")
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory) -> Path:
+    """A course with one executed page, made once and copied for each test that needs one."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("COURSE_REPOSITORY", "COURSE_WEBSITE", "COURSE_SEED", "COURSE_SCALE"):
+            patch.delenv(name, raising=False)
+        house = House(tmp_path_factory.mktemp("made") / "course")
+        house.page("Words.\n\n" + cell(LIBRARY, ":tags: [pytorch]"))
+        house.course("notebooks")
+    return house.root
+
+
+@pytest.fixture
+def made(made_once, tmp_path) -> House:
+    """A course with one executed page, in step."""
+    shutil.copytree(made_once, tmp_path / "course")
+    house = House(tmp_path / "course")
+    house.course("notebooks", "--check")
+    return house
 
 
 @pytest.fixture

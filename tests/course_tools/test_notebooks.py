@@ -7,21 +7,10 @@ import json
 import nbformat
 import pytest
 
-LIBRARY = "from course_lib import tiny\nprint(tiny.double(21))"
-
 
 def cell(code: str, *options: str) -> str:
     """A code cell in MyST; ``options`` are lines such as ``:tags: [pytorch]``."""
     return "\n".join(["```{code-cell} ipython3", *options, code, "```"]) + "\n\n"
-
-
-@pytest.fixture
-def made(house):
-    """A course with one executed page, checked to be in step."""
-    house.page("Words.\n\n" + cell(LIBRARY, ":tags: [pytorch]"))
-    house.course("notebooks")
-    house.course("notebooks", "--check")
-    return house
 
 
 def test_a_page_becomes_a_portable_notebook_with_a_stamp(made):
@@ -303,7 +292,7 @@ def test_an_exception_promised_and_not_raised_is_refused(house):
     assert "raised none" in house.course("notebooks", fails=True).output
 
 
-def test_a_cell_that_takes_too_long_is_stopped(house, monkeypatch):
+def test_a_cell_that_takes_too_long_is_stopped(house):
     from course_tools import execute
     from course_tools.editions import read_source
     from course_tools.errors import CourseError

@@ -13,6 +13,7 @@ from pathlib import Path
 import myst_nb.core.execute.cache as cache_client
 import nbformat
 from course_tools.editions import portable_path, read_source
+from course_tools.errors import CourseError
 from course_tools.site import BuildStopped
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
@@ -61,7 +62,11 @@ def read_portable(source: Path, root: Path) -> nbformat.NotebookNode:
 
 def with_stored_outputs(source: Path, root: Path) -> nbformat.NotebookNode:
     """The page as a notebook whose code cells carry the outputs of the portable edition."""
-    page, portable = read_source(source), read_portable(source, root)
+    try:
+        page = read_source(source)
+    except CourseError as error:
+        raise BuildStopped(str(error)) from error
+    portable = read_portable(source, root)
     written, stored = code_cells(page), code_cells(portable)
     if len(written) != len(stored):
         problem = f"it has {len(written)} code cells, its portable edition has {len(stored)}."

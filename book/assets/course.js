@@ -45,22 +45,27 @@
     }
   }
 
-  // Paper cannot be unfolded.
-  function openForPrint() {
+  // Paper cannot be unfolded, and is white.
+  function setUpPaper() {
+    const paper = window.matchMedia("print");
     let closed = [];
-    window.addEventListener("beforeprint", () => {
-      closed = [...document.querySelectorAll("details:not([open])")];
-      for (const details of closed) details.open = true;
-    });
-    window.addEventListener("afterprint", () => {
-      for (const details of closed) details.open = false;
+    let theme = root.dataset.theme;
+    paper.addEventListener("change", () => {
+      if (paper.matches) {
+        theme = root.dataset.theme;
+        root.dataset.theme = "light";
+        closed = [...document.querySelectorAll("article details:not([open])")];
+      } else {
+        root.dataset.theme = theme;
+      }
+      for (const details of closed) details.open = paper.matches;
     });
   }
 
   function start() {
     setUpColumns();
     nameTabs();
-    openForPrint();
+    setUpPaper();
     markScrollers();
     window.addEventListener("resize", markScrollers);
     document.addEventListener("change", markScrollers);

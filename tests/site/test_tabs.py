@@ -91,6 +91,16 @@ def test_paper_shows_both(made_up, context):
     assert tab.locator(".run-links").is_hidden()
 
 
+def test_paper_is_white_and_unfolded_and_the_screen_comes_back(made_up):
+    with made_up.context(color_scheme="dark") as context:
+        tab = made_up.open(context, FIRST)
+        answer = tab.get_by_text("The first solution says")
+        for media, theme in (("screen", "dark"), ("print", "light"), ("screen", "dark")):
+            tab.emulate_media(media=media)
+            tab.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+            assert answer.is_visible() == (media == "print")
+
+
 def test_two_columns_by_a_button_that_is_remembered(made_up, context):
     tab = made_up.open(context, FIRST)
     narrow = tab.locator(".bd-article").bounding_box()["width"]

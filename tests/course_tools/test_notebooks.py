@@ -358,6 +358,9 @@ def test_ids_come_from_the_content(made):
     made.course("notebooks")
     new = [c.id for c in made.notebook().cells]
     assert len(set(new)) == len(new) and set(ids) <= set(new)
+    made.portable().unlink()
+    made.course("notebooks")
+    assert [c.id for c in made.notebook().cells] == new
 
 
 @pytest.mark.parametrize("name", ["descent", "03-hill", "03-hill/descent",

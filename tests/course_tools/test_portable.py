@@ -43,7 +43,8 @@ def turn(house):
      "$$\nx\n$$\n\n$$\ny\n\\tag{1}\n$$\n\n$$\nz\n\\tag{2}\n$$\n\n(2), (1)"),
     ("$$\na \\\\ b\n$$", "$$\n\\begin{split}\na \\\\ b\n\\end{split}\n$$"),
     ("- item\n\n  $$\n  q\n  $$ (eq-q)", "- item\n\n  $$\n  q\n  \\tag{1}\n  $$"),
-    ("{eq}`eq-other`", "[(2) of “Going down”](../04-back/other.ipynb)"),
+    ("$$m$$ (eq-mine)\n\n{eq}`eq-other`",
+     "$$\nm\n\\tag{1}\n$$\n\n[(2) of “Going down”](../04-back/other.ipynb)"),
     ("(here)=\n## A title\n\n[](#here), {ref}`here`, {ref}`words <here>`, [](#a-title)",
      "## A title\n\n[A title](#A-title), [A title](#A-title), [words](#A-title),"
      " [A title](#A-title)"),

@@ -634,19 +634,31 @@ def _cite(page: _Page, role: str, content: str, here: int) -> str:
         if key not in page.cited:
             page.cited.append(key)
         entry = page.book.references[key]
-        year = entry.fields.get("year", "no year")
-        form = "{} ({})" if role == "cite:t" else "{}, {}"
-        parts.append(_linked(form.format(_authors(entry), year), _web(entry)))
-    text = "; ".join(parts)
-    return f"({text})" if role == "cite:p" else text
+        names, year = _authors(entry), entry.fields.get("year", "no year")
+        if role == "cite:t":
+            parts.append(f"{names} [{_linked(year, _web(entry))}]")
+        else:
+            parts.append(_linked(f"{names}, {year}", _web(entry)))
+    text = ", ".join(parts)
+    return text if role == "cite:t" else f"[{text}]"
+
+
+def _without_double_address(entry):
+    """Return an entry without the web address that its DOI or arXiv number says again."""
+    if not (entry.fields.get("doi") or entry.fields.get("eprint")):
+        return entry
+    kept = copy.copy(entry)
+    kept.fields = type(entry.fields)((k, v) for k, v in entry.fields.items() if k.lower() != "url")
+    return kept
 
 
 def _reference_list(page: _Page) -> str:
+    """Return the entries that a page cites as a Markdown list, by author."""
     from pybtex.plugin import find_plugin
 
     style = find_plugin("pybtex.style.formatting", "plain")()
     backend = find_plugin("pybtex.backends", "markdown")()
-    entries = [page.book.references[key] for key in page.cited]
+    entries = [_without_double_address(page.book.references[key]) for key in page.cited]
     lines = []
     for entry in style.format_entries(style.sort(entries)):
         text = " ".join(entry.text.render(backend).split())

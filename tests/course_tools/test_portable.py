@@ -14,7 +14,7 @@ BIB = r"""
 @article{polyak1964, author={Polyak, Boris T.}, title={Some methods}, journal={USSR},
   year={1964}, doi={10.1016/0041-5553(64)90137-5}}
 @misc{kingma2014, author={Kingma, Diederik P. and Ba, Jimmy}, title={Adam}, year={2014},
-  eprint={1412.6980}, archivePrefix={arXiv}}
+  eprint={1412.6980}, archivePrefix={arXiv}, url={https://arxiv.org/abs/1412.6980}}
 @book{three2000, author={M{\"u}ller, Ada and B, C. and D, E.}, title={Three}, publisher={P},
   year={2000}}
 """
@@ -95,8 +95,8 @@ def test_citations_are_links_and_listed_once_at_the_end(turn):
     text = turn("After {cite}`polyak1964,kingma2014`, {cite:t}`three2000` and {cite:p}`polyak1964`.")
     body, listed = text.split("\n\n---\n\n")
     polyak = "[Polyak, 1964](https://doi.org/10.1016/0041-5553(64)90137-5)"
-    assert body == (f"After {polyak}; [Kingma and Ba, 2014](https://arxiv.org/abs/1412.6980),"
-                    f" Müller et al. (2000) and ({polyak}).")
+    assert body == (f"After [{polyak}, [Kingma and Ba, 2014](https://arxiv.org/abs/1412.6980)],"
+                    f" Müller et al. [2000] and [{polyak}].")
     assert listed.startswith("## References\n\n- Diederik P. Kingma and Jimmy Ba. Adam. 2014.")
     assert listed.count("\n- ") == 3
     assert "[doi:10.1016/0041-5553(64)90137-5]" in listed

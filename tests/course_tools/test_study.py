@@ -246,3 +246,23 @@ def test_reading_needs_no_framework():
     code = ("import sys, course_lib.study\n"
             "assert not {'torch', 'tensorflow'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_records_travel_in_the_wheel(root, tmp_path):
+    import subprocess
+    import sys
+    import zipfile
+
+    names = [study.study_name(path) for path in study.find_studies(root)
+             if path.with_suffix(".json").is_file()]
+    assert names
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    wheel = next(tmp_path.glob("*.whl"))
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    code = (f"import sys; sys.path.insert(0, {str(tmp_path / 'installed')!r})\n"
+            "import course_lib.study as s\n"
+            f"assert s.__file__.startswith({str(tmp_path)!r})\n"
+            f"print([len(s.load(name).rows) > 0 for name in {names!r}])")
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.stdout.strip() == str([True] * len(names)), ran.stderr

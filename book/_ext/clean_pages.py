@@ -91,6 +91,8 @@ def write_index(app: Sphinx, error: Exception | None) -> None:
     if folder:
         (out / "index.html").write_text(moved_up(page, folder + "/"), "utf-8")
     (out / ".nojekyll").touch()
+    for unused in (out / "_static/scripts").glob("fontawesome.js*"):
+        unused.unlink()  # the icons come from its font; no page loads the script
 
 
 def setup(app: Sphinx) -> dict[str, object]:

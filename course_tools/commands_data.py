@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import click
 
-from course_lib import data
-from course_lib.data.archive import fetch
-from course_lib.data.registry import entry
-
 
 @click.group("data")
 def data_group() -> None:
@@ -17,6 +13,8 @@ def data_group() -> None:
 @data_group.command("list")
 def list_sets() -> None:
     """Say what there is: contents, source, size, licence, citation."""
+    from course_lib import data
+
     for name, task in data.REGISTRY.items():
         click.echo(f"{task.embedded.card}\n")
         if task.full:
@@ -33,6 +31,10 @@ def fetch_sets(names: tuple[str, ...], full: bool, again: bool) -> None:
 
     Afterwards the notebooks need no network. COURSE_CACHE names a folder that a class can share.
     """
+    from course_lib import data
+    from course_lib.data.archive import fetch
+    from course_lib.data.registry import entry
+
     failed = []
     for name in names or tuple(data.REGISTRY):
         try:

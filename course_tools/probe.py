@@ -1,0 +1,184 @@
+"""What a framework says about itself, asked in a process that may crash or hang.
+
+``python -m course_tools.probe together torch tensorflow`` imports them as a notebook does,
+through ``course_lib``; ``alone torch`` imports one with nothing around it, so that what it says
+while it dies is not held back. Each fact is printed as soon as it is known, one line of JSON.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MARK = "course-probe "  # before each line of JSON: frameworks print too
+HOME = Path(__file__).resolve().parents[1]  # where course_tools and course_lib are
+
+
+@dataclass(frozen=True)
+class Framework:
+    """How the import of a framework went: ``state`` is ok, missing, error, crash or timeout."""
+
+    name: str
+    state: str
+    said: str = ""  # the last line of its error
+    facts: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: ``state`` is ok, error, crash or timeout; ``lines`` its output."""
+
+    state: str
+    said: str
+    lines: tuple[str, ...]
+
+
+# --- asking, from outside -------------------------------------------------------------------
+
+
+def last_line(text: str, home: str = os.path.expanduser("~")) -> str:
+    """The last line that says something, with the home folder's name left out."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = lines[-1] if lines else ""
+    return said.replace(home, "~") if len(home) > 1 else said
+
+
+def run_module(module: str, *arguments: str, timeout: float, **environment: str) -> Ended:
+    """Run ``python -m module`` of the course in a process of its own and wait for its end.
+
+    The current folder is kept off the module path, so that no file there hides a package.
+    """
+    env = dict(os.environ, **environment)
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [env.get("PYTHONPATH"), str(HOME)]))
+    env["PYTHONIOENCODING"] = "utf-8:replace"
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    try:
+        ran = subprocess.run(command, capture_output=True, timeout=timeout, env=env,
+                             stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired as late:
+        return Ended("timeout", f"no answer within {timeout:g} s", _lines(late.stdout))
+    said = last_line((ran.stderr or b"").decode("utf8", "replace"))
+    if ran.returncode == 0:
+        return Ended("ok", said, _lines(ran.stdout))
+    if ran.returncode == 1 and "Error" in said:
+        return Ended("error", said, _lines(ran.stdout))
+    died = f"it ended with {status_name(ran.returncode)}"
+    return Ended("crash", f"{died}: {said}" if said else died, _lines(ran.stdout))
+
+
+def _lines(output: bytes | None) -> tuple[str, ...]:
+    return tuple((output or b"").decode("utf8", "replace").splitlines())
+
+
+def status_name(status: int) -> str:
+    """``SIGSEGV`` for -11, ``status 3`` for 3, a hexadecimal number for Windows' exceptions."""
+    if status < 0:
+        try:
+            return signal.Signals(-status).name
+        except ValueError:
+            return f"signal {-status}"
+    return f"status {status:#x}" if status > 255 else f"status {status}"
+
+
+def _records(ended: Ended) -> dict[str, dict]:
+    """What was said before the end, by name."""
+    marked = (line.removeprefix(MARK) for line in ended.lines if line.startswith(MARK))
+    return {record.pop("name"): record for record in map(json.loads, marked)}
+
+
+def look(names: tuple[str, ...], timeout: float) -> tuple[dict[str, Framework], Framework]:
+    """Ask frameworks about themselves: each, and all of them in one process as in a notebook.
+
+    Where the common process fails, each framework that has not answered is asked alone.
+    """
+    ended = run_module(__name__, "together", *names, timeout=timeout)
+    records = _records(ended)
+    together = Framework("together", ended.state, ended.said, records.get("runtime", {}))
+    found = {}
+    for name in names:
+        if name in records:
+            found[name] = _framework(name, records[name])
+        else:
+            alone = run_module(__name__, "alone", name, timeout=timeout)
+            heard = _records(alone).get(name)
+            fine = heard and alone.state == "ok"
+            found[name] = _framework(name, heard) if fine else Framework(
+                name, alone.state, alone.said)
+    return found, together
+
+
+def _framework(name: str, record: dict) -> Framework:
+    missing = record.get("missing", False)
+    return Framework(name, "missing" if missing else "ok", facts={} if missing else record)
+
+
+# --- answering, inside ----------------------------------------------------------------------
+
+
+def _say(name: str, **facts) -> None:
+    print(MARK + json.dumps({"name": name, **facts}), flush=True)
+
+
+def _torch_facts() -> dict:
+    torch = importlib.import_module("torch")
+    from course_lib import runtime
+
+    cards = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    return {
+        "version": torch.__version__,
+        "sees": runtime._torch_sees(),
+        "cards": [torch.cuda.get_device_name(card) for card in cards],
+        "built_for": torch.version.cuda or "",
+        "amd": bool(torch.version.hip),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _tensorflow_facts() -> dict:
+    tf = importlib.import_module("tensorflow")
+    from course_lib import runtime
+
+    details = tf.config.experimental.get_device_details
+    build = tf.sysconfig.get_build_info()
+    gpus = tf.config.list_physical_devices("GPU")
+    return {
+        "version": tf.__version__,
+        "sees": runtime._tensorflow_sees(),
+        "cards": [details(gpu).get("device_name", gpu.name) for gpu in gpus],
+        "built_for": build.get("cuda_version", "") if build.get("is_cuda_build") else "",
+        "amd": bool(build.get("is_rocm_build")),
+        "threads": tf.config.threading.get_intra_op_parallelism_threads(),
+    }
+
+
+FACTS = {"torch": _torch_facts, "tensorflow": _tensorflow_facts}
+
+
+def _answer(names: list[str]) -> None:
+    for name in names:
+        try:
+            _say(name, **FACTS[name]())
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+            _say(name, missing=True)
+
+
+def main(mode: str, *names: str) -> None:
+    """Print the facts of each framework; ``together`` adds what the course makes of them."""
+    if mode == "alone":
+        return _answer(list(names))
+    from course_lib import runtime  # first: it prepares the imports
+
+    _answer(list(names))
+    _say("runtime", **runtime.describe())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

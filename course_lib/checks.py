@@ -42,8 +42,8 @@ def exercise(
     returns: Sequence[tuple[tuple, Any]] = (),
     raises: Sequence[tuple[tuple, type[Exception]]] = (),
     holds: Sequence[tuple[str, Callable[[Any], bool]]] = (),
-) -> str:
-    """Say whether an answer solves an exercise: ``not yet``, ``wrong`` with a reason, ``solved``.
+) -> None:
+    """Print whether an answer solves an exercise: ``not yet``, ``wrong`` and why, or ``solved``.
 
     Never raises because of the answer, so that Run All goes on.
 
@@ -59,17 +59,10 @@ def exercise(
         Pairs of arguments and the exception expected for them.
     holds
         Pairs of words and a predicate that is called with the answer.
-
-    Returns
-    -------
-    str
-        The line that was printed.
     """
     if not (returns or raises or holds):
         raise ValueError(f"exercise {label!r} checks nothing: give returns, raises or holds")
-    verdict = _verdict(answer, returns, raises, holds)
-    print(f"{label}: {verdict}")
-    return verdict
+    print(f"{label}: {_verdict(answer, returns, raises, holds)}")
 
 
 def _verdict(answer, returns, raises, holds) -> str:

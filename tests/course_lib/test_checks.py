@@ -1,7 +1,19 @@
 import numpy as np
 import pytest
 
-from course_lib.checks import ClaimFailed, check, exercise
+from course_lib import checks
+from course_lib.checks import ClaimFailed, check
+
+
+@pytest.fixture
+def exercise(capsys):
+    """What ``checks.exercise`` prints after the label."""
+
+    def said(*arguments, **named):
+        assert checks.exercise(*arguments, **named) is None, "a cell would show it a second time"
+        return capsys.readouterr().out.strip().removeprefix("ex: ")
+
+    return said
 
 
 def test_a_claim_that_holds_is_printed_without_numbers(capsys):
@@ -40,16 +52,16 @@ DOUBLES = [((2,), 4), ((np.array([1.0, 2.0]),), np.array([2.0, 4.0]))]
 
 
 @pytest.mark.parametrize("answer", [stub, documented_stub, unwritten, half_written, ..., None])
-def test_unanswered_exercises_are_not_yet(answer):
+def test_unanswered_exercises_are_not_yet(exercise, answer):
     assert exercise("ex", answer, returns=DOUBLES) == "not yet"
 
 
 @pytest.mark.parametrize("answer", [stub, documented_stub, ...])
-def test_a_stub_is_not_yet_even_where_only_predicates_check(answer):
+def test_a_stub_is_not_yet_even_where_only_predicates_check(exercise, answer):
     assert exercise("ex", answer, holds=[("doubles", lambda f: f(2) == 4)]) == "not yet"
 
 
-def test_a_right_answer_is_solved():
+def test_a_right_answer_is_solved(exercise):
     assert exercise("ex", lambda x: 2 * x, returns=DOUBLES) == "solved"
 
 
@@ -57,19 +69,19 @@ def test_a_right_answer_is_solved():
     ("answer", "words"),
     [
         (lambda x: 3 * x, "gave 6, expected 4"),
-        (lambda x: print(x), "gave None"),
+        ([].append, "gave None"),
         (lambda x: 1 / 0, "raised ZeroDivisionError"),
         (lambda x: 2 * float(x) if np.ndim(x) == 0 else x, "an array of shape (2,)"),
         (lambda: 4, "raised TypeError"),
         (lambda x: np.asarray(2.0 * x).reshape(-1, 1), "shape (1, 1)"),
     ],
 )
-def test_a_wrong_answer_says_why(answer, words):
+def test_a_wrong_answer_says_why(exercise, answer, words):
     verdict = exercise("ex", answer, returns=DOUBLES)
     assert verdict.startswith("wrong: ") and words in verdict
 
 
-def test_expected_exceptions():
+def test_expected_exceptions(exercise):
     def strict(x):
         if x < 0:
             raise ValueError("negative")
@@ -81,7 +93,7 @@ def test_expected_exceptions():
     assert "raised KeyError" in exercise("ex", lambda x: {1: 1}[x], **cases)
 
 
-def test_an_answer_cannot_spoil_the_next_case():
+def test_an_answer_cannot_spoil_the_next_case(exercise):
     def changes_its_input(x):
         x *= 2
         return x
@@ -91,7 +103,7 @@ def test_an_answer_cannot_spoil_the_next_case():
     assert exercise("ex", changes_its_input, returns=cases) == "solved"
 
 
-def test_tensors_of_both_frameworks_are_compared_as_arrays():
+def test_tensors_of_both_frameworks_are_compared_as_arrays(exercise):
     import tensorflow as tf
     import torch
 
@@ -102,13 +114,13 @@ def test_tensors_of_both_frameworks_are_compared_as_arrays():
     assert exercise("ex", lambda: tf.constant([1.0, 2.1]), returns=expected).startswith("wrong")
 
 
-def test_strings_and_nested_values():
+def test_strings_and_nested_values(exercise):
     nested = [((), ("a", {"k": [1.0, 2]}))]
     assert exercise("ex", lambda: ("a", {"k": [1.0, 2]}), returns=nested) == "solved"
     assert exercise("ex", lambda: ("a", {"k": [1.0, 3]}), returns=nested).startswith("wrong")
     assert exercise("ex", lambda: ("b", {"k": [1.0, 2]}), returns=nested).startswith("wrong")
 
 
-def test_an_exercise_that_checks_nothing_is_refused():
+def test_an_exercise_that_checks_nothing_is_refused(exercise):
     with pytest.raises(ValueError, match="checks nothing"):
         exercise("ex", lambda x: x)

@@ -213,7 +213,7 @@ def lock(arguments=()):
     set_up("full")
     command = [tool("python"), "-m", "pip", "freeze", "--exclude-editable"]
     frozen = subprocess.check_output(command).decode().splitlines()
-    lines = [line.split("+")[0] for line in frozen if "==" in line]  # torch 2.x, not its 2.x+cpu build
+    lines = sorted((line.split("+")[0] for line in frozen if "==" in line), key=str.lower)
     with open(os.path.join(ROOT, "requirements.lock"), "w") as file:
         file.write("# One tested set of versions, for every install: pip install -r … -c requirements.lock\n")
         file.write("# Written by `make lock`. Packages that only other systems need are not pinned.\n")

@@ -35,6 +35,7 @@ MOST_CELL = 1_000_000  # bytes of one cell's outputs
 MOST_NOTEBOOK = 4_000_000  # bytes of a notebook's outputs
 HIDDEN = ("MPLBACKEND", "COURSE_PRETEND_COLAB", "COURSE_PACKAGE", "PYTHONSTARTUP",
           "PYTHONWARNINGS", "PYTHONINSPECT")
+WIDGET = "application/vnd.jupyter.widget-view+json"
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 NOISE = re.compile(
     r"^(?:\d{4}-\d\d-\d\d[ T][\d:.,]+.*?: [IWEF] |[IWEF]\d{4} [\d:.]+|(?:WARNING|INFO|ERROR):\w+"
@@ -236,6 +237,16 @@ def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     return [out for out in kept if out.output_type != "stream" or out.text]
 
 
+def _without_model(output: NotebookNode) -> None:
+    """Drop a widget's address in the kernel, which ends with the run, where HTML stands beside it.
+
+    Otherwise JupyterLab shows "model not found" in place of the HTML, and no two runs are equal.
+    """
+    if "text/html" in output.data:
+        output.data.pop(WIDGET, None)
+        output.metadata.pop(WIDGET, None)
+
+
 def _clean_outputs(cell: NotebookNode, paths: list[tuple[str, str]]) -> None:
     cell.outputs = _joined(cell.outputs)
     for output in cell.outputs:
@@ -245,6 +256,7 @@ def _clean_outputs(cell: NotebookNode, paths: list[tuple[str, str]]) -> None:
             output.evalue = _clean_text(output.evalue, paths)
             output.traceback = [_clean_text(line, paths) for line in output.traceback]
         else:
+            _without_model(output)
             for kind, value in output.data.items():
                 if isinstance(value, str) and kind.startswith("text/"):
                     output.data[kind] = _clean_text(value, paths)

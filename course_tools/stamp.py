@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from course_tools.errors import CourseError
 
 LIBRARY = "course_lib"
-DATA_SUFFIXES = {".json", ".toml", ".csv", ".yml", ".yaml"}
+DATA_SUFFIXES = {".json", ".toml", ".csv", ".yml", ".yaml", ".js"}
 # Tags that change what running a cell does; the others only change how it is shown.
 RUNNING_TAGS = {"raises-exception", "skip-execution"}
 # What a run measures or meets by chance: not a reason to rewrite a notebook.

@@ -62,8 +62,60 @@
     });
   }
 
+  // Widgets stand in sandboxed frames, which can neither see the page nor touch its address. (As
+  // frames the same stored output lives here, in other viewers of notebooks and in a page opened
+  // from a folder, where a module of the site could not be loaded.) The page tells each one its
+  // theme and what the address holds for it; it tells the page its height and its state. In the
+  // address a widget's values are NAME.key=value; a copied link ends with #NAME.
+  function setUpWidgets() {
+    const frames = [...document.querySelectorAll("iframe[data-course-widget]")];
+    if (!frames.length) return;
+    const nameOf = (frame) => frame.dataset.courseWidget;
+    const tell = (frame, words) => frame.contentWindow.postMessage({ course: "page", ...words }, "*");
+    const theme = () => root.dataset.theme || "light";
+
+    function fromAddress(frame) {
+      const start = nameOf(frame) + ".";
+      const pairs = [...new URLSearchParams(location.search)];
+      const own = pairs.filter(([key]) => key.startsWith(start));
+      return Object.fromEntries(own.map(([key, value]) => [key.slice(start.length), value]));
+    }
+
+    function toAddress(frame, state) {
+      const address = new URL(location.href);
+      for (const [key, value] of Object.entries(state)) {
+        if (/^[a-z]{1,20}$/.test(key) && /^[\w.-]{1,20}$/.test(value)) {
+          address.searchParams.set(`${nameOf(frame)}.${key}`, value);
+        }
+      }
+      history.replaceState(history.state, "", address);
+      address.hash = nameOf(frame);
+      return address.href;
+    }
+
+    function copy(frame, link) {
+      const done = (copied) => tell(frame, { copied });
+      if (!navigator.clipboard) done(false);
+      else navigator.clipboard.writeText(link).then(() => done(true), () => done(false));
+    }
+
+    const greet = (frame) => tell(frame, { theme: theme(), state: fromAddress(frame) });
+    window.addEventListener("message", ({ source, data }) => {
+      const frame = frames.find((one) => one.contentWindow === source);
+      if (!frame || !data || data.course !== "widget") return;
+      if (data.ready) greet(frame);
+      if (data.height > 0 && data.height < 5000) frame.style.height = `${data.height}px`;
+      const link = data.state ? toAddress(frame, data.state) : "";
+      if (data.copy && link) copy(frame, link);
+    });
+    frames.forEach(greet); // those that were ready before this script
+    new MutationObserver(() => frames.forEach((frame) => tell(frame, { theme: theme() })))
+      .observe(root, { attributeFilter: ["data-theme"] });
+  }
+
   function start() {
     setUpColumns();
+    setUpWidgets();
     nameTabs();
     setUpPaper();
     markScrollers();

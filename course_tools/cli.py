@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from course_tools.commands_data import data_group
-from course_tools.commands_doctor import doctor
+from course_tools.commands_doctor import doctor, gpu_check
 from course_tools.commands_notebooks import notebooks
 from course_tools.commands_study import study
 
@@ -17,5 +17,6 @@ def main() -> None:
 
 main.add_command(data_group)
 main.add_command(doctor)
+main.add_command(gpu_check)
 main.add_command(notebooks)
 main.add_command(study)

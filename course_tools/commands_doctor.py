@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from course_tools.errors import CourseError
+
 ROOT = click.option(
     "--root", type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The course's folder; by default the one around the working folder.")
@@ -70,3 +72,49 @@ def doctor(context, as_json: bool, online: bool, timeout: float, root: Path | No
     else:
         _say(f"{_count(counts['problem'], 'problem')}, {_count(counts['note'], 'note')}")
     context.exit(1 if counts["problem"] else 0)
+
+
+@click.command("gpu-check")
+@click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto",
+              help="What to run on; cpu is a rehearsal and no evidence about a GPU.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="PATH",
+              help="The report's file (….md), or a folder such as studies/gpu-reports to keep it"
+                   " in; by default gpu-report.md here.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=600,
+              show_default=True, metavar="SECONDS", help="How long each part may take.")
+@ROOT
+@click.pass_context
+def gpu_check(context, device: str, output: Path | None, timeout: float, root: Path | None) -> None:
+    """Take one step of each model on the GPU in both frameworks, and write a report.
+
+    Attach the report to an issue. Exit status: 0 all is as it should be, 1 something is not,
+    2 there is no GPU.
+    """
+    from course_tools import gpu_check as check
+    from course_tools import machine, probe
+
+    if device == "cpu":
+        seeing = list(check.FRAMEWORKS)
+    else:
+        device, seeing = check.choose_device(
+            device, probe.look(machine.FRAMEWORKS, timeout)[0])
+        if not device:
+            _say(check.NO_GPU)
+            context.exit(2)
+    facts = check.environment(_root(root))
+    try:
+        check.report_path(output, device, "card", facts["date"])  # before the work, not after
+        parts = check.run_parts(device, seeing, check.TWINS, timeout, _say)
+        verdicts = check.judge(parts, check.TWINS, device)
+        card = check.device_name(parts, facts, device)
+        path = check.report_path(output, device, card, facts["date"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(check.report(parts, verdicts, facts, device), "utf8")
+    except (CourseError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    wrong = [verdict for verdict in verdicts if not verdict.holds]
+    for verdict in wrong:
+        _say(f"FAILS  {verdict.what}")
+    kind = "rehearsal on the CPU, no evidence about a GPU" if device == "cpu" else card
+    _say(f"{len(verdicts) - len(wrong)} of {len(verdicts)} checks hold ({kind}): {path}")
+    context.exit(1 if wrong else 0)

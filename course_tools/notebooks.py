@@ -205,6 +205,12 @@ def _budget(page: Page, seconds: float, memory: float) -> list[str]:
     return found
 
 
+def _tried(before: dict, hashes: dict, seeds: int) -> list[int]:
+    """Return the seeds tried now, and those tried before where nothing has changed since."""
+    same = all(before.get(name) == value for name, value in hashes.items())
+    return sorted({*range(seeds), *(before.get("seeds", []) if same else [])})
+
+
 def _run(
     page: Page, notebook: NotebookNode, options: Options, report: Report, told: Callable
 ) -> NotebookNode:

@@ -332,6 +332,8 @@ def test_every_seed_must_hold_and_stands_in_the_stamp(made):
     made.course("notebooks", "--seeds", "3")
     assert made.notebook().metadata.course.seeds == [0, 1, 2] and made.outputs() == "0\n"
     assert "unchanged" in made.course("notebooks", "--seeds", "2").output
+    made.course("notebooks", "--force")
+    assert made.notebook().metadata.course.seeds == [0, 1, 2], "the same code was tried with these"
     good = made.portable().read_bytes()
     made.change("book/03-hill/descent.md", "print(tiny.double(seed))",
                 "assert seed < 2, f'seed {seed}'")
@@ -339,6 +341,9 @@ def test_every_seed_must_hold_and_stands_in_the_stamp(made):
     assert "failed with seed 2" in report and "failed with seed 3" in report
     assert "failed with seed 1" not in report
     assert made.portable().read_bytes() == good
+    made.change("book/03-hill/descent.md", "assert seed < 2, f'seed {seed}'", "print(seed)")
+    made.course("notebooks")
+    assert made.notebook().metadata.course.seeds == [0], "other code was tried with no other seed"
 
 
 def test_a_page_over_its_budget_is_warned_of(made, monkeypatch):

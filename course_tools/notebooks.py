@@ -217,7 +217,8 @@ def _run(
     """Execute a page with every seed asked for; the outputs are those of seed 0."""
     from course_tools.execute import execute  # brings jupyter_client, not needed to check
 
-    used = stamp.used_hash(page.root, page.notebook, page.name)  # also: every cell is Python
+    hashes = {"code_hash": stamp.code_hash(page.notebook),  # also: every cell is Python
+              "library_hash": stamp.used_hash(page.root, page.notebook, page.name)}
     runs, failed = [], []
     for seed in range(options.seeds):
         try:
@@ -232,10 +233,8 @@ def _run(
     first = runs[0]
     report.warnings += first.warnings + _budget(page, first.seconds, first.peak_memory_mb)
     marks = {name: value for name, value in first.description.items() if name != "seed"} | {
-        "seeds": list(range(options.seeds)), "seconds": round(first.seconds, 1),
-        "peak_memory_mb": round(max(run.peak_memory_mb for run in runs)),
-        "code_hash": stamp.code_hash(page.notebook),
-        "library_hash": used}
+        "seeds": _tried(page.stamp, hashes, options.seeds), "seconds": round(first.seconds, 1),
+        "peak_memory_mb": round(max(run.peak_memory_mb for run in runs)), **hashes}
     return with_outputs(notebook, first.notebook, marks)
 
 

@@ -279,5 +279,5 @@ def test_the_guides_name_what_make_and_course_have():
         text = page.read_text("utf-8")
         for target in re.findall(r"`(?:[A-Z_]+=\S+ )?(?:make|python make\.py) (\w+)`", text):
             assert target in known, f"{page.name}: make {target}"
-        for command in re.findall(r"`(?:\.venv[/\\]\w+[/\\])?course (\w+)", text):
+        for command in re.findall(r"`(?:\.venv[/\\]\w+[/\\])?course ([\w-]+)", text):
             assert command in main.commands, f"{page.name}: course {command}"

@@ -9,6 +9,7 @@ export const STYLE = `
     --back: #ffffff; --text: #222832; --quiet: #48566b; --line: #8a94a3; --faint: #d6dbe1;
     --main: #1259c3; --on-main: #ffffff; --path: #b34300; --field: #1259c3;
     container-type: inline-size;
+    max-width: 46rem;
     padding: 1rem;
     border: 1px solid var(--faint);
     border-radius: 0.6rem;
@@ -55,7 +56,7 @@ export const STYLE = `
 
   .slider { display: block; }
   .slider .name { display: flex; justify-content: space-between; gap: 0.5rem; font-weight: 600; }
-  .slider output { font-weight: 400; }
+  .slider .value { font-weight: 400; }
   input[type="range"] {
     -webkit-appearance: none; appearance: none;
     display: block; width: 100%; height: 2rem; margin: 0; background: transparent; cursor: pointer;

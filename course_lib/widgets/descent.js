@@ -162,7 +162,7 @@ const BODY = `
       <button type="button" class="main play"></button>
       <button type="button" class="step">Step</button>
       <button type="button" class="reset">Reset</button>
-      <label class="slider"><span class="name">Steps shown <output class="steps-value"></output></span>
+      <label class="slider"><span class="name">Steps shown <span class="value steps-value" aria-hidden="true"></span></span>
         <input class="steps" type="range" min="0" max="${MOST.steps}" step="1"></label>
     </div>
     <p class="said" id="said" aria-hidden="true"></p>
@@ -170,12 +170,12 @@ const BODY = `
     <div class="lower">
       <div class="sliders">
         <div>
-          <label class="slider"><span class="name">Learning rate <output class="rate-value"></output></span>
+          <label class="slider"><span class="name">Learning rate <span class="value rate-value" aria-hidden="true"></span></span>
             <input class="rate" type="range" min="${LEAST_RATE}" max="${MOST.learning_rate}" step="0.001"
               aria-describedby="limit"></label>
           <div class="limit quiet"><i></i><span id="limit"></span></div>
         </div>
-        <label class="slider"><span class="name">Momentum <output class="momentum-value"></output></span>
+        <label class="slider"><span class="name">Momentum <span class="value momentum-value" aria-hidden="true"></span></span>
           <input class="momentum" type="range" min="0" max="${MOST.momentum}" step="0.01"></label>
       </div>
       <svg class="chart" role="img"></svg>

@@ -1,4 +1,4 @@
-"""A small book for the tests of the site: two notebook pages with planted outputs.
+"""A small book for the tests of the site: notebook pages with planted outputs.
 
 Nothing here was executed; the outputs are written by hand, so that a test knows them.
 """
@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import nbformat
+from course_lib.widgets import DescentWidget
 from course_tools.editions import read_source
 
 HEAD = """---
@@ -138,6 +139,19 @@ print("other tensorflow cell")
 ```
 """
 
+WITH_WIDGET = HEAD + """# A page with a widget
+
+A page with a widget between words, and a first paragraph of some length.
+
+## Play
+
+```{code-cell} ipython3
+DescentWidget()
+```
+
+[After the widget.](first.md)
+"""
+
 STAMP = {
     "versions": {"python": "3.11.5", "torch": "2.13.0", "tensorflow": "2.21.0"},
     "device": "cpu", "threads": 2, "scale": "quick", "seeds": [0, 1, 2, 3, 4],
@@ -166,6 +180,9 @@ def outputs_of(source: str, alt: str | None) -> list[nbformat.NotebookNode]:
         about = {"width": 600, "height": 300} | ({"alt": alt} if alt else {})
         return [nbformat.v4.new_output("display_data", {"image/png": png(600, 300)},
                                        metadata={"image/png": about})]
+    if source == "DescentWidget()":
+        return [nbformat.v4.new_output("display_data", {
+            "text/html": DescentWidget().frame(), "text/plain": repr(DescentWidget())})]
     if source == "1 / 0":
         return [nbformat.v4.new_output("error", ename="ZeroDivisionError",
                                        evalue="division by zero",

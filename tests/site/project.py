@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pages import FIRST, SECOND, write_page
+from pages import FIRST, SECOND, WITH_WIDGET, write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 TOC = """format: jb-book
@@ -18,6 +18,7 @@ parts:
     chapters:
       - file: book/02-made-up/first
       - file: book/02-made-up/second
+      - file: book/02-made-up/widget
       - file: book/references
 """
 BIBLIOGRAPHY = """@book{made2020,
@@ -43,6 +44,7 @@ def made_up(folder: Path) -> Path:
     (folder / "book/references.bib").write_text(BIBLIOGRAPHY)
     write_page(folder, "02-made-up/first", FIRST)
     write_page(folder, "02-made-up/second", SECOND)
+    write_page(folder, "02-made-up/widget", WITH_WIDGET)
     return folder
 
 

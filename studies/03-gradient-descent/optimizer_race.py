@@ -111,15 +111,15 @@ def run(config, seed, framework):
         outputs = fit_torch(torch_model, splits, order, config)
     else:
         outputs = fit_tf(tf_model, splits, order, config)
-    finite = all(np.isfinite(part).all() for part in outputs)
     training, validation, _ = (
         half_squared_error(part.astype(np.float64), split[1])
         for part, split in zip(outputs, splits))
     scores = [accuracy(part, split[2]) for part, split in zip(outputs, splits)]
+    diverged = not training < 1e6  # nan too
     return {
-        "training_loss": training if finite else None,
-        "validation_loss": validation if finite else None,
-        "validation_accuracy": scores[1] if finite else None,
-        "test_accuracy": scores[2] if finite else None,
-        "diverged": not finite,
+        "training_loss": None if diverged else training,
+        "validation_loss": None if diverged else validation,
+        "validation_accuracy": None if diverged else scores[1],
+        "test_accuracy": None if diverged else scores[2],
+        "diverged": diverged,
     }

@@ -28,6 +28,7 @@ class Twin:
 
     Names are ``module:name``. Models take ``sizes`` and ``dtype``; steps take the model, the
     arrays that ``batch`` makes out of a random generator and ``sizes``, then ``settings``.
+    ``name`` names files, too.
     """
 
     name: str
@@ -52,6 +53,18 @@ TWINS: tuple[Twin, ...] = (
         tf_step="course_lib.tensorflow.training:step_tf",
         sizes={"features": 784, "hidden": 256, "classes": 10},
         settings=(0.01,),
+    ),
+    Twin(
+        name="classifier",
+        page="03-gradient-descent/losses-and-activations",
+        torch_model="course_lib.pytorch.classification:TorchClassifier",
+        tf_model="course_lib.tensorflow.classification:TFClassifier",
+        torch_step="course_lib.pytorch.classification:step_torch",
+        tf_step="course_lib.tensorflow.classification:step_tf",
+        # not gelu: Keras's carries a float32 constant into float64 and is off by 5e-9 there
+        sizes={"features": 784, "hidden": 256, "classes": 10, "activation": "relu"},
+        settings=(0.01,),
+        batch="course_tools.gpu_parts:pixels_and_labels",
     ),
 )
 

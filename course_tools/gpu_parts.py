@@ -33,6 +33,11 @@ def pixels(random: np.random.Generator, sizes: dict) -> tuple[np.ndarray, np.nda
     return x, np.eye(sizes["classes"])[random.integers(0, sizes["classes"], ROWS)]
 
 
+def pixels_and_labels(random: np.random.Generator, sizes: dict) -> tuple[np.ndarray, np.ndarray]:
+    """A batch of pixel rows in 0..1 (batch, features) and labels (batch,) int64."""
+    return random.random((ROWS, sizes["features"])), random.integers(0, sizes["classes"], ROWS)
+
+
 def named(path: str) -> Any:
     """The object at ``module:name``."""
     module, _, name = path.partition(":")

@@ -1,5 +1,6 @@
 """The GPU check: judged on invented records, rehearsed on the CPU, and made to fail."""
 
+import ast
 import dataclasses
 import json
 import math
@@ -216,21 +217,24 @@ def test_where_the_report_goes(tmp_path):
 # --- the registry ---------------------------------------------------------------------------
 
 
-def test_every_model_of_the_wings_is_registered():
-    """A chapter that brings a model adds it to the check."""
-    import ast
-
-    for wing, field in (("pytorch", "torch_model"), ("tensorflow", "tf_model")):
-        tree = ast.parse((ROOT / "course_lib" / wing / "models.py").read_text("utf8"))
-        models = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
-        registered = {getattr(twin, field).split(":")[1] for twin in check.TWINS}
-        assert models and models <= registered, f"{models - registered} lack a Twin in gpu_check"
+@pytest.mark.parametrize("wing, base, field", [
+    ("pytorch", "Module", "torch_model"), ("tensorflow", "Model", "tf_model")])
+def test_every_model_of_the_wings_is_registered(wing, base, field):
+    """A chapter that brings a model adds a Twin to course_tools/gpu_check.py."""
+    models = set()
+    for path in (ROOT / "course_lib" / wing).glob("*.py"):
+        for node in ast.parse(path.read_text("utf8")).body:
+            bases = [ast.unparse(b).split(".")[-1] for b in getattr(node, "bases", ())]
+            if isinstance(node, ast.ClassDef) and base in bases:
+                models.add(f"course_lib.{wing}.{path.stem}:{node.name}")
+    registered = {getattr(twin, field) for twin in check.TWINS}
+    assert models and models <= registered, f"{models - registered}: add a Twin to gpu_check.TWINS"
 
 
 def test_registered_names_and_pages_exist():
     assert len({twin.name for twin in check.TWINS}) == len(check.TWINS)
     for twin in check.TWINS:
-        assert (ROOT / "book" / f"{twin.page}.md").is_file()
+        assert (ROOT / "book" / twin.page).parent.is_dir()
 
 
 # --- a real run on the CPU ------------------------------------------------------------------
@@ -326,6 +330,7 @@ def test_a_framework_that_crashes_leaves_the_other_ones_results(monkeypatch, tmp
 def command(monkeypatch, found, ran, *arguments):
     monkeypatch.setattr(probe, "look", lambda names, timeout: (found, None))
     monkeypatch.setattr(check, "run_parts", lambda *_, **__: ran)
+    monkeypatch.setattr(check, "TWINS", (MLP,))
     return CliRunner().invoke(main, ["gpu-check", *arguments])
 
 

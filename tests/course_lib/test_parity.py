@@ -195,7 +195,7 @@ def test_nested_modules_are_found_by_their_path():
 
 def test_the_report_names_the_first_step_and_the_largest_difference():
     report = parity.compare_losses(
-        {"a": [1, 1, 1, 1], "b": [1, 1 + 1e-13, 1.5, 1], "c": [1, 1, 1.25, 1]}, 1e-12)
+        {"a": [1, 1, 1, 1], "b": [1, 1 + 1e-13, 1.25, 1], "c": [1, 1, 1.5, 1]}, 1e-12)
     assert (report.steps, report.first_over, report.largest, report.agree) == (4, 2, 0.5, False)
     assert "step 2" in str(report) and "5.0e-01" in str(report)
 

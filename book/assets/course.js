@@ -66,7 +66,7 @@
   // frames the same stored output lives here, in other viewers of notebooks and in a page opened
   // from a folder, where a module of the site could not be loaded.) The page tells each one its
   // theme and what the address holds for it; it tells the page its height and its state. In the
-  // address a widget's values are NAME.key=value; a copied link ends with #NAME.
+  // address a widget's values are NAME.key=value; a copied link ends with #widget-NAME.
   function setUpWidgets() {
     const frames = [...document.querySelectorAll("iframe[data-course-widget]")];
     if (!frames.length) return;
@@ -89,7 +89,7 @@
         }
       }
       history.replaceState(history.state, "", address);
-      address.hash = nameOf(frame);
+      address.hash = `widget-${nameOf(frame)}`;
       return address.href;
     }
 

@@ -92,7 +92,7 @@ class CourseWidget(anywidget.AnyWidget):
             policy=POLICY, title=escape(self._title), still=self._still(),
             module=without_comments(module_text(self._module)), state=json.dumps(self._state()))
         return (
-            f'<iframe class="course-widget" id="{self.name}" data-course-widget="{self.name}"'
+            f'<iframe class="course-widget" id="widget-{self.name}" data-course-widget="{self.name}"'
             f' title="{escape(self._title)}" sandbox="allow-scripts" width="100%"'
             f" height=\"{self._height}\" style=\"border:0\" srcdoc='{_in_quotes(document)}'>"
             "Run this cell to see its interactive picture.</iframe>")

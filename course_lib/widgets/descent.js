@@ -121,7 +121,7 @@ const LOOK = `
   .hint { margin-top: 0.3rem; }
   .run { margin: 0.75rem 0 0.5rem; }
   .run .slider { flex: 1 1 11rem; margin-inline-start: 0.4rem; }
-  .said { min-height: 1.45em; font-weight: 600; }
+  .said { min-height: 1.45em; font-weight: 600; text-wrap: pretty; }
   .lower { display: grid; gap: 0.75rem 1.75rem; margin-top: 0.85rem; }
   .sliders { display: grid; gap: 0.7rem; align-content: start; }
   .limit { position: relative; height: 1.35rem; margin: -0.35rem 12px 0; }
@@ -133,7 +133,7 @@ const LOOK = `
     .lower { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
   }
   @container (max-width: 400px) {
-    .said { min-height: 2.9em; }
+    .said { min-height: 4.35em; }
     .top { flex-wrap: nowrap; }
     .top button, .choice span { padding-inline: 0.7rem; white-space: nowrap; }
     .run .slider { margin: 0; }

@@ -61,7 +61,7 @@ def test_the_output_is_live_in_a_notebook_and_html_elsewhere(kind):
 def test_the_frame_is_sandboxed_named_and_asks_nobody(kind):
     frame = frame_of(kind())
     assert frame["sandbox"] == "allow-scripts" and len(frame["title"]) > 10
-    assert frame["data-course-widget"] == frame["id"] == kind().name
+    assert frame["data-course-widget"] == kind().name and frame["id"] == f"widget-{kind().name}"
     document = frame["srcdoc"]
     assert "default-src 'none'" in document
     addresses = set(re.findall(r"https?://[^\"'`\s]+", document))

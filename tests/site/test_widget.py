@@ -163,7 +163,6 @@ def test_states_survive_the_address_and_nonsense_is_passed_over(module):
 
 def test_all_of_it_by_keyboard_alone(made_up, context):
     tab, inside = opened(made_up, context)
-    tab.locator("#descent").evaluate("frame => frame.previousElementSibling?.focus()")
     reached = []
     tab.get_by_role("link", name="Download notebook").focus()
     for _ in range(40):
@@ -370,24 +369,24 @@ def test_a_copied_link_leads_to_what_was_seen(made_up, context):
     inside.get_by_role("button", name="Copy link").click()
     inside.get_by_role("button", name="Link copied").wait_for()
     link = tab.evaluate("navigator.clipboard.readText()")
-    assert link.startswith(ADDRESS) and link.endswith("#descent") and "descent.rate=0.071" in link
+    assert link.startswith(ADDRESS) and link.endswith("#widget-descent") and "descent.rate=0.071" in link
     shown = said(inside)
     tab.goto("about:blank")
     tab.goto(link)
     inside.locator(".copy").wait_for()
     wait_until_said(tab, inside, shown)
-    assert tab.locator("#descent").evaluate("frame => frame.getBoundingClientRect().top < innerHeight / 2")
+    assert tab.locator("#widget-descent").evaluate("frame => frame.getBoundingClientRect().top < innerHeight / 2")
 
 
 def test_a_page_takes_no_orders_from_strangers(made_up, context):
     tab, _ = opened(made_up, context)
-    height = tab.locator("#descent").bounding_box()["height"]
+    height = tab.locator("#widget-descent").bounding_box()["height"]
     tab.evaluate("postMessage({ course: 'widget', height: 4000, state: { rate: '0.1' } }, '*')")
     tab.frames[1].evaluate("""() => parent.postMessage({ course: 'widget', state: {
         'not.a.key': '1', rate: 'javascript:alert(1)', steps: 5, momentum: 'x'.repeat(50) } }, '*')""")
     tab.frames[1].evaluate("() => parent.postMessage({ course: 'widget', height: 1e9 }, '*')")
     tab.wait_for_timeout(300)
-    assert tab.locator("#descent").bounding_box()["height"] == height
+    assert tab.locator("#widget-descent").bounding_box()["height"] == height
     assert "javascript" not in tab.url and "xxx" not in tab.url and "0.1" not in tab.url
 
 
@@ -454,7 +453,7 @@ def test_it_fits_and_the_frame_is_as_high_as_the_widget(made_up, width):
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert tab.frames[1].evaluate("document.documentElement.scrollWidth <= innerWidth")
         needed = tab.frames[1].evaluate("document.documentElement.scrollHeight")
-        assert abs(tab.locator("#descent").bounding_box()["height"] - needed) <= 1
+        assert abs(tab.locator("#widget-descent").bounding_box()["height"] - needed) <= 1
         card = inside.locator(".card").bounding_box()
         for part in inside.locator("button, .slider, .map, .chart, .said, .limit span").all():
             box = part.bounding_box()
@@ -481,7 +480,7 @@ def test_without_a_script_a_picture_stands_there(made_up, browser):
         if route.request.url == ADDRESS else route.abort())
     tab = context.new_page()
     tab.goto(ADDRESS)
-    inside = tab.frame_locator("#descent")
+    inside = tab.frame_locator("#widget-descent")
     assert inside.get_by_role("img").is_visible() and inside.get_by_role("button").count() == 0
     assert inside.get_by_text("lead to (0.57, 0.00), loss 0.161. With JavaScript").is_visible()
     context.close()

@@ -252,6 +252,28 @@ def test_judgements(judge, fact, status, words):
         assert finding.advice.count(". ") <= 4, "advice is short"
 
 
+@pytest.mark.parametrize("finding, text", [
+    (doctor.judge_package(package("2.13.0")), "torch 2.13.0"),
+    (doctor.judge_package(package("2.13.0", locked="")), "torch 2.13.0"),
+    (doctor.judge_python(Python((3, 12, 1), Path("/usr"), VENV, True)),
+     "Python 3.12.1 in /usr: the project's .venv is not what runs now"),
+    (doctor.judge_devices(linux("cuda", "cuda")), "both frameworks see the GPU: cuda"),
+    (doctor.judge_devices(linux("cpu", "cpu")),
+     "PyTorch and TensorFlow cannot use NVIDIA L4: the notebooks run on the CPU"),
+    (doctor.judge_together(together("error", "x.SettingError: COURSE_SEED is 'x'")),
+     "notebooks do not start: COURSE_SEED is 'x'"),
+    (doctor.judge_cache(Cache(FOLDER, False, "", False)), "data files are kept in /cache"),
+    (doctor.judge_browsers([]), "no browser for the tests of the website starts"),
+])
+def test_words_that_do_not_belong_are_left_out(finding, text):
+    assert finding.what == text
+
+
+def test_commands_for_the_default_sets_do_not_fetch_the_full_ones():
+    for state in ("absent", "damaged"):
+        assert "--full" not in doctor.judge_data_file(data_file(state)).advice
+
+
 def test_every_check_has_a_good_and_a_bad_case():
     for check in doctor.CHECKS:
         seen = {status for judge, _, status, _ in CASES if judge is check.judge}

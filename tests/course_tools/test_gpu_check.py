@@ -117,7 +117,8 @@ def test_a_crash_in_one_framework_does_not_lose_the_others_part():
 
 def test_a_framework_that_sees_no_gpu_fails_and_is_not_compared():
     blind = PartRun("tensorflow", "blind", check.BLIND, ())
-    wrong = failing(check.judge(parts(tensorflow=blind), (MLP,), "cuda"))
+    alone = PartRun("together", "ok", "", ())
+    wrong = failing(check.judge(parts(tensorflow=blind, together=alone), (MLP,), "cuda"))
     assert len(wrong) == 1 and "course doctor" in wrong[0]
 
 
@@ -189,6 +190,17 @@ def test_a_real_report_names_card_driver_and_versions():
     assert str(Path.home()) not in text
 
 
+def test_the_report_says_what_each_framework_says_of_itself():
+    text = check.report(parts(), [], FACTS, "cuda")
+    assert "\n- PyTorch: torch 9.9, card NVIDIA L4\n" in text
+    text = check.report(parts(), [], {**FACTS, "driver": ""}, "cpu")
+    assert "NVIDIA driver" not in text and text.startswith("# Rehearsal on the CPU")
+    bare = [PartRun("torch", "ok", "", ({"kind": "cost", "twin": "mlp", "rows": 1,
+                                         "milliseconds": 2.0, "peak_mb": None},))]
+    assert "| 2.000 | not measured |" in check.report(bare, [], FACTS, "cpu")
+    assert "Time and memory" not in check.report([], [], FACTS, "cpu")
+
+
 def test_what_fails_stands_at_the_head_of_the_report_and_nan_is_json():
     bad = PartRun("torch", "ok", "", (*records("torch", leave_out=["float32"]),
                                       step(update=math.nan)))
@@ -206,6 +218,7 @@ def test_where_the_report_goes(tmp_path):
     assert name(None) == Path("gpu-report.md") and name(None, "cpu") == Path("gpu-rehearsal.md")
     assert name(tmp_path / "a.md") == tmp_path / "a.md"
     assert name(tmp_path) == tmp_path / "2030-01-02-nvidia-h100-80gb.md"
+    assert name(tmp_path, "cpu") == tmp_path / "2030-01-02-rehearsal.md"
     kept = tmp_path / "studies" / "gpu-reports"
     kept.mkdir(parents=True)
     assert name(kept).parent == kept

@@ -36,16 +36,19 @@ class TorchClassifier(torch.nn.Module):
 def cross_entropy_torch(
     logits: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
-    """Softmax cross-entropy of logits (batch, classes) and labels (batch,), averaged."""
+    """Softmax cross-entropy of logits and whole-number labels, averaged.
+
+    ``logits`` (batch, classes), ``labels`` (batch,).
+    """
     return F.cross_entropy(logits, labels)
 
 
 def softmax_squared_torch(
     logits: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
-    """Half the squared distance of softmax(logits) to one-hot labels, averaged.
+    """Half the squared distance of softmax(logits) to one-hot labels.
 
-    ``logits`` (batch, classes), ``labels`` (batch,) of whole numbers.
+    ``logits`` (batch, classes), ``labels`` (batch,) of whole numbers; averaged over the batch.
     """
     targets = F.one_hot(labels, logits.shape[1])
     error = torch.softmax(logits, dim=1) - targets
@@ -55,9 +58,9 @@ def softmax_squared_torch(
 def output_squared_torch(
     logits: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
-    """Half the squared distance of the outputs themselves to one-hot labels, averaged.
+    """Half the squared distance of the outputs to one-hot labels.
 
-    ``logits`` (batch, classes), ``labels`` (batch,) of whole numbers. No softmax.
+    ``logits`` (batch, classes), ``labels`` (batch,) of whole numbers; averaged over the batch. No softmax.
     """
     targets = F.one_hot(labels, logits.shape[1])
     return ((logits - targets) ** 2).sum(dim=1).mean() / 2

@@ -8,8 +8,8 @@ import numpy as np
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), any shape; exp only ever sees a number that is not above 0."""
-    small = np.exp(-np.abs(x))                   # in (0, 1]: cannot overflow
+    """1 / (1 + exp(-x)), any shape, without overflow."""
+    small = np.exp(-np.abs(x))               # in (0, 1]: cannot overflow
     return np.where(np.asarray(x) >= 0, 1.0, small) / (1 + small)
 
 
@@ -37,7 +37,7 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 
 def relu_slope(x: np.ndarray) -> np.ndarray:
-    """1 above 0, else 0. At 0 there is no derivative; both frameworks take 0, and so do we."""
+    """1 above 0, else 0, also at 0 as in both frameworks."""
     return np.where(np.asarray(x) > 0, 1.0, 0.0)
 
 
@@ -48,11 +48,15 @@ def leaky_relu(x: np.ndarray, slope: float = 0.01) -> np.ndarray:
 
 def normal_cdf(x: np.ndarray) -> np.ndarray:
     """The share of a standard normal distribution below x, any shape."""
-    return np.vectorize(math.erfc, otypes=[float])(-np.asarray(x) / math.sqrt(2)) / 2
+    erfc = np.vectorize(math.erfc, otypes=[float])
+    return erfc(-np.asarray(x) / math.sqrt(2)) / 2
 
 
 def gelu(x: np.ndarray) -> np.ndarray:
-    """x times the normal distribution below x, any shape (Hendrycks and Gimpel 2016)."""
+    """x times the share of a normal distribution below x, any shape.
+
+    Hendrycks and Gimpel (2016).
+    """
     return x * normal_cdf(x)
 
 
@@ -63,6 +67,9 @@ def gelu_slope(x: np.ndarray) -> np.ndarray:
 
 
 def gelu_tanh(x: np.ndarray) -> np.ndarray:
-    """The approximation of ``gelu`` by tanh, any shape (Hendrycks and Gimpel 2016, section 2)."""
+    """The approximation of ``gelu`` by tanh, any shape.
+
+    Hendrycks and Gimpel (2016), section 2.
+    """
     inner = math.sqrt(2 / math.pi) * (x + 0.044715 * np.power(x, 3))
     return x * (1 + np.tanh(inner)) / 2

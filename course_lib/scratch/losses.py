@@ -15,12 +15,15 @@ def log_sum_exp(logits: np.ndarray) -> np.ndarray:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities exp(z_i) / sum_j exp(z_j) of each row, (batch, classes) (Bridle 1990)."""
+    """exp(z_i) / sum_j exp(z_j) of each row, (batch, classes).
+
+    Positive, and each row sums to 1 (Bridle 1990).
+    """
     return np.exp(logits - log_sum_exp(logits))
 
 
 def cross_entropy(logits: np.ndarray, targets: np.ndarray) -> float:
-    """-sum_i y_i log p_i with p = softmax(logits), averaged over the batch.
+    """-sum_i y_i log p_i with p = softmax(logits), averaged.
 
     ``targets`` (batch, classes): rows of probabilities, such as one-hot ones.
     """
@@ -41,15 +44,19 @@ def cross_entropy_gradient(
 
 
 def softmax_squared(logits: np.ndarray, targets: np.ndarray) -> float:
-    """Half the squared distance of p = softmax(logits) to the targets, averaged over the batch."""
+    """Half the squared distance of softmax(logits) to targets, averaged.
+
+    Both (batch, classes).
+    """
     _same_shape(logits, targets)
-    return float(np.sum((softmax(logits) - targets) ** 2, axis=1).mean() / 2)
+    distance = np.sum((softmax(logits) - targets) ** 2, axis=1)
+    return float(distance.mean() / 2)
 
 
 def softmax_squared_gradient(
     logits: np.ndarray, targets: np.ndarray
 ) -> np.ndarray:
-    """The gradient of ``softmax_squared``: p_i (e_i - sum_j p_j e_j) / batch, e = p - y."""
+    """The gradient of it: p_i (e_i - sum_j p_j e_j) / batch, e = p - y."""
     _same_shape(logits, targets)
     p = softmax(logits)
     e = p - targets

@@ -37,7 +37,10 @@ class TFClassifier(tf.keras.Model):
 def cross_entropy_tf(
     logits: tf.Tensor, labels: tf.Tensor
 ) -> tf.Tensor:
-    """Softmax cross-entropy of logits (batch, classes) and labels (batch,), averaged."""
+    """Softmax cross-entropy of logits and whole-number labels, averaged.
+
+    ``logits`` (batch, classes), ``labels`` (batch,).
+    """
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
         labels=labels, logits=logits))
 
@@ -45,9 +48,9 @@ def cross_entropy_tf(
 def softmax_squared_tf(
     logits: tf.Tensor, labels: tf.Tensor
 ) -> tf.Tensor:
-    """Half the squared distance of softmax(logits) to one-hot labels, averaged.
+    """Half the squared distance of softmax(logits) to one-hot labels.
 
-    ``logits`` (batch, classes), ``labels`` (batch,) of whole numbers.
+    ``logits`` (batch, classes), ``labels`` (batch,) of whole numbers; averaged over the batch.
     """
     targets = tf.one_hot(labels, logits.shape[1], dtype=logits.dtype)
     error = tf.nn.softmax(logits) - targets
@@ -57,9 +60,9 @@ def softmax_squared_tf(
 def output_squared_tf(
     logits: tf.Tensor, labels: tf.Tensor
 ) -> tf.Tensor:
-    """Half the squared distance of the outputs themselves to one-hot labels, averaged.
+    """Half the squared distance of the outputs to one-hot labels.
 
-    ``logits`` (batch, classes), ``labels`` (batch,) of whole numbers. No softmax.
+    ``logits`` (batch, classes), ``labels`` (batch,) of whole numbers; averaged over the batch. No softmax.
     """
     targets = tf.one_hot(labels, logits.shape[1], dtype=logits.dtype)
     return tf.reduce_mean(tf.reduce_sum((logits - targets) ** 2, axis=1)) / 2

@@ -28,8 +28,38 @@ def mlp_tf(names):
     return names["TFMLP"](196, 32, 10), tf.zeros((8, 196)), tf.zeros((8, 10)), 0.5
 
 
+def momentum_torch(names):
+    """The arguments of stochastic-and-momentum's step_torch: an optimizer in place of the rate."""
+    with torch.device("meta"):  # moving a model gives it new parameters, so it is made there
+        model = names["TorchMLP"](196, 32, 10)
+        optimizer = names["TorchMomentum"](model.parameters(), 0.5, 0.875, nesterov=True)
+    return model, torch.zeros(8, 196), torch.zeros(8, 10), optimizer
+
+
+def momentum_tf(names):
+    """The arguments of its step_tf."""
+    model = names["TFMLP"](196, 32, 10)
+    optimizer = names["TFMomentum"](model.trainable_variables, 0.5, 0.875, nesterov=True)
+    return model, tf.zeros((8, 196)), tf.zeros((8, 10)), optimizer
+
+
+def classifier_torch(names):
+    """The arguments of step_torch of losses-and-activations."""
+    labels = torch.zeros(8, dtype=torch.int64)
+    return names["TorchClassifier"](196, 32, 10), torch.zeros(8, 196), labels, 0.5
+
+
+def classifier_tf(names):
+    """The arguments of its step_tf."""
+    return names["TFClassifier"](196, 32, 10), tf.zeros((8, 196)), tf.zeros(8, tf.int64), 0.5
+
+
 # How to call the step functions of a notebook: names defined on it -> arguments.
-STEPS = {"gradient-descent": (mlp_torch, mlp_tf)}
+STEPS = {
+    "gradient-descent": (mlp_torch, mlp_tf),
+    "losses-and-activations": (classifier_torch, classifier_tf),
+    "stochastic-and-momentum": (momentum_torch, momentum_tf),
+}
 
 
 def trains(path):

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import types
+import zipfile
 from html.parser import HTMLParser
 
 import numpy as np
@@ -173,3 +174,13 @@ def test_a_path_that_flies_away_can_be_drawn():
     still = widget._still()
     assert "nan" not in still and "inf" not in still
     assert "e+" in still.split("loss ")[1]
+
+
+def test_the_modules_travel_in_the_wheel(root, tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=root, check=True, capture_output=True, timeout=120)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    written = sorted(path.name for path in base.HERE.glob("*.js"))
+    assert written == ["base.js", "descent.js"]
+    assert {f"course_lib/widgets/{name}" for name in written} <= set(names)

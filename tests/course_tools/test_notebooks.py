@@ -287,6 +287,19 @@ def test_an_exception_shown_on_purpose_is_kept_without_this_machines_paths(house
     assert "lib/python/json" in text and str(house.root) not in text and "/lib/python3" not in text
 
 
+def test_a_widgets_html_is_kept_without_its_address_in_the_kernel(house):
+    show = ("from IPython.display import publish_display_data as show\n"
+            "kind = 'application/vnd.jupyter.widget-view+json'\n")
+    house.page(cell(show + "show({kind: {'model_id': '1'}, 'text/html': '<b>7</b>'}, {kind: {}})\n"
+                           "show({kind: {'model_id': '2'}, 'text/plain': 'alone'})"))
+    house.course("notebooks")
+    notebook = nbformat.read(house.portable(), 4)
+    outputs = notebook.cells[-1].outputs
+    assert [set(out.data) for out in outputs] == [
+        {"text/html"}, {"text/plain", "application/vnd.jupyter.widget-view+json"}]
+    assert outputs[0].metadata == {} and "widgets" not in notebook.metadata
+
+
 def test_an_exception_promised_and_not_raised_is_refused(house):
     house.page(cell("print(1)", ":tags: [raises-exception]"))
     assert "raised none" in house.course("notebooks", fails=True).output

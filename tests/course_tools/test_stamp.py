@@ -75,13 +75,14 @@ def test_relative_imports_are_followed(code, found):
     assert found in stamp.imported(code, "course_lib.a")
 
 
-def test_packages_and_their_data_files_count(house):
+@pytest.mark.parametrize("file", ["registry.json", "widget.js"])
+def test_packages_and_their_data_files_count(house, file):
     house.write("course_lib/data/__init__.py", "from .deep import x\n")
     house.write("course_lib/data/deep.py", "x = 1\n")
-    house.write("course_lib/data/registry.json", "{}")
+    house.write(f"course_lib/data/{file}", "{}")
     first = stamp.library_hash(house.root, "import course_lib.data")
     assert list(first) == ["course_lib", "course_lib.data", "course_lib.data.deep"]
-    house.write("course_lib/data/registry.json", "[]")
+    house.write(f"course_lib/data/{file}", "[]")
     second = stamp.library_hash(house.root, "import course_lib.data")
     assert stamp.changed(first, second) == ["course_lib.data"]
 

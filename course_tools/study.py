@@ -160,10 +160,21 @@ def _import(path: Path) -> ModuleType:
     return module
 
 
+def _prepare_frameworks() -> None:
+    """Import what frameworks there are through course_lib: threads set, start-up log held back."""
+    import course_lib  # noqa: F401
+
+    for name in ("torch", "tensorflow"):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+
+
 def define(path: Path) -> Definition:
     """Import a study file and check what it defines; ``CourseError`` says what is missing."""
-    import course_lib  # noqa: F401  (prepares the frameworks' import: threads, quiet start)
-
+    _prepare_frameworks()
     module = _import(path)
     title = (inspect.getdoc(module) or "").split("\n")[0].strip()
     _need(bool(title), path, "a docstring whose first line is the study's title is missing")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -266,3 +269,38 @@ def test_the_records_travel_in_the_wheel(root, tmp_path):
             f"print([len(s.load(name).rows) > 0 for name in {names!r}])")
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert ran.stdout.strip() == str([True] * len(names)), ran.stderr
+
+
+THREADS = '''"""How many threads a study's frameworks have."""
+CONFIG = {}
+BAND = {"threads": 0}
+
+
+def rows():
+    return [{"row": 1}]
+
+
+def run(config, seed, framework):
+    import tensorflow as tf
+    import torch
+
+    threads = {"pytorch": torch.get_num_threads,
+               "tensorflow": tf.config.threading.get_intra_op_parallelism_threads}
+    return {"threads": threads[framework]()}
+'''
+
+
+def test_the_frameworks_have_the_threads_that_the_record_states(tmp_path):
+    """In a fresh interpreter: whoever imports a framework first decides."""
+    path = tmp_path / "studies" / "03-hill" / "threads.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(THREADS)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "book").mkdir()
+    code = f"from course_tools.cli import main; main(['study', 'threads', '--root', {str(tmp_path)!r}])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                         env={**os.environ, "COURSE_THREADS": "3", "COURSE_DEVICE": "auto"})
+    assert ran.returncode == 0, ran.stderr
+    record = json.loads(path.with_suffix(".json").read_text())
+    measured = {run["values"]["threads"] for row in record["rows"] for run in row["runs"]}
+    assert measured == {record["threads"]} == {3}

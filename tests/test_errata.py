@@ -16,7 +16,7 @@ keras = tf.keras
 
 
 def test_each_mark_has_its_test_and_each_test_its_mark():
-    entries = re.split(r"^## (\d+)\. ", PAGE.read_text("utf-8"), flags=re.M)[1:]
+    entries = re.split(r"^### (\d+)\. ", PAGE.read_text("utf-8"), flags=re.M)[1:]
     marked = {int(number) for number, text in zip(entries[::2], entries[1::2]) if "✓" in text}
     here = [re.match(r"test_(\d+)_", name) for name in dir(sys.modules[__name__])]
     assert marked == {int(found[1]) for found in here if found}

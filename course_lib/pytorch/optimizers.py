@@ -27,7 +27,8 @@ class TorchMomentum:
         self.params = list(params)
         if not (self.params and learning_rate > 0 and 0 <= momentum < 1):
             given = f"{len(self.params)}, {learning_rate}, {momentum}"
-            raise ValueError(f"params, rate > 0, 0 <= momentum < 1; got {given}")
+            raise ValueError(
+                f"params, rate > 0, 0 <= momentum < 1; got {given}")
         self.learning_rate = learning_rate
         self.momentum, self.nesterov = momentum, nesterov
         self.velocities = [torch.zeros_like(p) for p in self.params]
@@ -58,8 +59,10 @@ class TorchRMSprop:
         self.params = list(params)
         positive = self.params and learning_rate > 0 and epsilon > 0
         if not (positive and 0 <= decay < 1):
-            given = f"{len(self.params)}, {learning_rate}, {epsilon}, {decay}"
-            raise ValueError(f"params, rate, epsilon > 0, decay < 1; got {given}")
+            given = (
+                f"{len(self.params)}, {learning_rate}, {epsilon}, {decay}")
+            raise ValueError(
+                f"params, rate, epsilon > 0, decay < 1; got {given}")
         self.learning_rate = learning_rate
         self.decay, self.epsilon = decay, epsilon
         self.squares = [torch.zeros_like(p) for p in self.params]
@@ -98,10 +101,12 @@ def run_torch(
     order: np.ndarray,
     optimizer: TorchMomentum | TorchRMSprop,
 ) -> np.ndarray:
-    """Take one step for each row of ``order``, whole numbers (steps, batch); returns the losses.
+    """Take one step for each row of ``order``; returns the losses.
 
-    The losses are those of each step's own batch, before the step, (steps,).
+    ``order`` holds row numbers, (steps, batch). The losses are those of each step's own batch,
+    before the step, (steps,).
     """
     rows = torch.from_numpy(order).to(x.device)
-    losses = [step_torch(model, x[batch], y[batch], optimizer) for batch in rows]
+    losses = [step_torch(model, x[batch], y[batch], optimizer)
+              for batch in rows]
     return torch.stack(losses).cpu().numpy()

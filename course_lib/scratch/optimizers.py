@@ -7,8 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 
-def minibatches(count: int, size: int, epochs: int, seed: int = 0) -> np.ndarray:
-    """Row numbers of all batches, each epoch in a new order: (steps, size).
+def minibatches(
+    count: int, size: int, epochs: int, seed: int = 0
+) -> np.ndarray:
+    """Rows of all batches, each epoch in a new order: (steps, size).
 
     Within an epoch no row comes twice. Rows left over at its end, fewer than ``size``, are left
     out of that epoch.
@@ -19,7 +21,9 @@ def minibatches(count: int, size: int, epochs: int, seed: int = 0) -> np.ndarray
         If ``size`` is not in 1..``count`` or ``epochs`` is below 1.
     """
     if not 1 <= size <= count or epochs < 1:
-        raise ValueError(f"{epochs} epochs of batches of {size}: give 1 epoch or more, 1 to {count}")
+        raise ValueError(
+            f"{epochs} epochs of batches of {size}:"
+            f" give 1 epoch or more, 1 to {count}")
     random = np.random.default_rng(seed)
     full = count // size * size
     orders = [random.permutation(count)[:full] for _ in range(epochs)]
@@ -63,8 +67,10 @@ def nesterov(
         If the learning rate or the momentum lies outside its range, or the gradient has another
         shape than theta.
     """
-    _require(0 < learning_rate < np.inf, f"learning_rate is {learning_rate}; give one above 0")
-    _require(0 <= momentum < 1, f"momentum is {momentum}; give one in 0 <= momentum < 1")
+    _require(0 < learning_rate < np.inf,
+             f"learning_rate is {learning_rate}; give one above 0")
+    _require(0 <= momentum < 1,
+             f"momentum is {momentum}; give one in 0 <= momentum < 1")
     theta = np.array(start, dtype=np.float64)
     velocity, path = np.zeros_like(theta), [theta]
     for _ in range(steps):
@@ -83,7 +89,7 @@ def rmsprop(
     epsilon: float,
     steps: int,
 ) -> np.ndarray:
-    """Divide each gradient by its recent root mean square; the whole path.
+    """Divide gradients by their recent root mean square; the path.
 
     Each step is s <- decay * s + (1 - decay) * g^2, theta <- theta - learning_rate * g / (sqrt(s) +
     epsilon), elementwise, s from 0 (Tieleman and Hinton 2012; epsilon outside the root, as in
@@ -110,9 +116,12 @@ def rmsprop(
     ValueError
         If a setting lies outside its range, or the gradient has another shape than theta.
     """
-    _require(0 < learning_rate < np.inf, f"learning_rate is {learning_rate}; give one above 0")
-    _require(0 <= decay < 1, f"decay is {decay}; give one in 0 <= decay < 1")
-    _require(0 < epsilon < np.inf, f"epsilon is {epsilon}; give one above 0")
+    _require(0 < learning_rate < np.inf,
+             f"learning_rate is {learning_rate}; give one above 0")
+    _require(0 <= decay < 1,
+             f"decay is {decay}; give one in 0 <= decay < 1")
+    _require(0 < epsilon < np.inf,
+             f"epsilon is {epsilon}; give one above 0")
     theta = np.array(start, dtype=np.float64)
     square, path = np.zeros_like(theta), [theta]
     for _ in range(steps):

@@ -27,8 +27,10 @@ class TFMomentum:
         zeros = [tf.zeros(p.shape, p.dtype) for p in params]
         if not (zeros and learning_rate > 0 and 0 <= momentum < 1):
             given = f"{len(zeros)}, {learning_rate}, {momentum}"
-            raise ValueError(f"params, rate > 0, 0 <= momentum < 1; got {given}")
-        self.learning_rate = tf.Variable(learning_rate, dtype=zeros[0].dtype)
+            raise ValueError(
+                f"params, rate > 0, 0 <= momentum < 1; got {given}")
+        self.learning_rate = tf.Variable(
+            learning_rate, dtype=zeros[0].dtype)
         self.momentum, self.nesterov = momentum, nesterov
         self.velocities = [tf.Variable(zero) for zero in zeros]
 
@@ -59,8 +61,10 @@ class TFRMSprop:
         positive = zeros and learning_rate > 0 and epsilon > 0
         if not (positive and 0 <= decay < 1):
             given = f"{len(zeros)}, {learning_rate}, {epsilon}, {decay}"
-            raise ValueError(f"params, rate, epsilon > 0, decay < 1; got {given}")
-        self.learning_rate = tf.Variable(learning_rate, dtype=zeros[0].dtype)
+            raise ValueError(
+                f"params, rate, epsilon > 0, decay < 1; got {given}")
+        self.learning_rate = tf.Variable(
+            learning_rate, dtype=zeros[0].dtype)
         self.decay, self.epsilon = decay, epsilon
         self.squares = [tf.Variable(zero) for zero in zeros]
 
@@ -97,13 +101,15 @@ def run_tf(
     order: np.ndarray,
     optimizer: TFMomentum | TFRMSprop,
 ) -> np.ndarray:
-    """Take one step for each row of ``order``, whole numbers (steps, batch); returns the losses.
+    """Take one step for each row of ``order``; returns the losses.
 
-    The losses are those of each step's own batch, before the step, (steps,).
+    ``order`` holds row numbers, (steps, batch). The losses are those of each step's own batch,
+    before the step, (steps,).
     """
 
     @tf.function
     def step(batch):
-        return step_tf(model, tf.gather(x, batch), tf.gather(y, batch), optimizer)
+        return step_tf(
+            model, tf.gather(x, batch), tf.gather(y, batch), optimizer)
 
     return tf.stack([step(batch) for batch in tf.constant(order)]).numpy()

@@ -4,9 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("COURSE_THREADS", "1")
 import course_lib  # noqa: E402, F401  before torch and TensorFlow: keeps start-up logs away
+
+# The same examples in every run, so that a test that fails fails again.
+settings.register_profile("course", derandomize=True, deadline=None)
+settings.load_profile("course")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -9,7 +9,9 @@ from hypothesis.extra import numpy as arrays
 from course_lib.scratch import activations, losses
 
 NAMES = ("sigmoid", "tanh", "relu", "gelu")
-numbers = arrays.arrays(np.float64, st.integers(1, 20), elements=st.floats(-700, 700))
+# No subnormal numbers: TensorFlow's kernels take them for 0, so ReLU's slope at 1e-309 is 0 there.
+elements = st.floats(-700, 700, allow_subnormal=False)
+numbers = arrays.arrays(np.float64, st.integers(1, 20), elements=elements)
 moderate = st.floats(-20, 20)
 
 

@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -187,24 +187,28 @@ class _Prepared(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name != self.name:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.loader is None:
-            sys.meta_path.insert(0, self)
-            return spec
-        loader, run = spec.loader, spec.loader.exec_module
+        sys.meta_path.remove(self)  # so that the search below finds the framework itself
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            sys.meta_path.insert(0, self)  # who asks only whether it is there uses nothing up
+        if spec is not None and spec.loader is not None:
+            self._wrap(spec.loader)
+        return spec
+
+    def _wrap(self, loader) -> None:
+        """Let the framework be prepared right after the loader has run it."""
+        run = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
             del loader.exec_module
-            if not self.quiet:
-                run(module)
-                return self.prepare(module)
-            with quiet_stderr():
+            with quiet_stderr() if self.quiet else nullcontext():
                 run(module)
                 self.prepare(module)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
 
         loader.exec_module = exec_module
-        return spec
 
 
 def prepare_imports() -> None:

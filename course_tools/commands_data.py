@@ -36,13 +36,16 @@ def fetch_sets(names: tuple[str, ...], full: bool, again: bool) -> None:
     from course_lib.data.registry import entry
 
     failed = []
-    for name in names or tuple(data.REGISTRY):
+    every = [name for name, task in data.REGISTRY.items() if task.full or not full]
+    for name in names or every:
         try:
             found = entry(name, full)
-            path = fetch(name, found.file, again)
+            paths = [fetch(name, file, again) for file in found.files]
         except data.DataError as error:
             failed.append(str(error))
         else:
-            click.echo(f"{found.card.name}: {path} ({path.stat().st_size / 1e6:.1f} MB, checked)")
+            for path in paths:
+                size = path.stat().st_size / 1e6
+                click.echo(f"{found.card.name}: {path} ({size:.1f} MB, checked)")
     if failed:
         raise click.ClickException("\n".join(failed))

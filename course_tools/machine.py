@@ -275,9 +275,9 @@ class Machine:
         full_scale = os.environ.get("COURSE_SCALE", "").strip().lower() == "full"
         found = []
         for task, sets in REGISTRY.items():
-            found.append(data_file(task, sets.embedded, full=False, needed=True))
+            found += data_files(task, sets.embedded, full=False, needed=True)
             if sets.full:
-                found.append(data_file(task, sets.full, full=True, needed=full_scale))
+                found += data_files(task, sets.full, full=True, needed=full_scale)
         return found
 
     def cache(self) -> list[Cache]:
@@ -427,19 +427,25 @@ def _words(path: Path) -> list[str]:
     return " ".join(_lines(path)).split()
 
 
-def data_file(task: str, entry, full: bool, needed: bool) -> DataFile:
-    """Look at one data set's file in the cache, and check it by its SHA-256."""
-    from course_lib.data.archive import cache_folder, sha256
+def data_files(task: str, entry, full: bool, needed: bool) -> list[DataFile]:
+    """Look at each file of one data set in the cache, and check it by its SHA-256."""
+    from course_lib.data.archive import cache_folder
 
-    path = cache_folder() / entry.file.cached_name
+    paths = {cache_folder() / file.cached_name: file.sha256 for file in entry.files}
+    return [DataFile(task, entry.card.name, full, _state(path, expected), path, needed)
+            for path, expected in paths.items()]
+
+
+def _state(path: Path, expected: str) -> str:
+    """Say whether a file is whole, damaged or absent, or why it cannot be read."""
+    from course_lib.data.archive import sha256
+
     try:
-        whole = sha256(path) == entry.file.sha256
-        state = "whole" if whole else "damaged"
+        return "whole" if sha256(path) == expected else "damaged"
     except FileNotFoundError:
-        state = "absent"
+        return "absent"
     except OSError as error:
-        state = error.strerror or str(error)
-    return DataFile(task, entry.card.name, full, state, path, needed)
+        return error.strerror or str(error)
 
 
 def nearest_folder(path: Path) -> Path:

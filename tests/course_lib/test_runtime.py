@@ -159,6 +159,38 @@ tf.linalg.matmul(tf.ones((2, 2)), tf.ones((2, 2)))
     assert (ran.stdout, ran.stderr) == ("2 2\n", "")
 
 
+@pytest.mark.parametrize("ask", ["course_lib.runtime.device()", "course_lib.runtime.describe()",
+                                 "importlib.util.find_spec('torch'), importlib.util.find_spec('tensorflow')"])
+def test_asking_before_the_first_import_uses_nothing_up(ask):
+    code = f"""
+import importlib.util, sys
+import course_lib.runtime
+{ask}
+import tensorflow as tf, torch
+print(torch.get_num_threads(), tf.config.threading.get_intra_op_parallelism_threads())
+print(any(isinstance(finder, course_lib.runtime._Prepared) for finder in sys.meta_path))
+"""
+    ran = fresh(code, COURSE_THREADS="3")
+    assert (ran.stdout, ran.stderr) == ("3 3\nFalse\n", "")
+
+
+def test_a_framework_whose_import_failed_is_prepared_when_it_succeeds(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('not yet')\n")
+    code = f"""
+import sys
+import course_lib
+try:
+    import torch
+except ImportError as error:
+    print(error)
+sys.path.remove({str(tmp_path)!r})
+import torch
+print(torch.get_num_threads())
+"""
+    ran = fresh(code, PYTHONPATH=str(tmp_path), COURSE_THREADS="3")
+    assert ran.stdout == "not yet\n3\n", ran.stderr
+
+
 def test_what_was_held_back_is_shown_if_the_import_fails(tmp_path):
     package = tmp_path / "tensorflow"
     package.mkdir()

@@ -374,7 +374,10 @@ def test_a_taken_port_is_seen():
 
 
 def cached(monkeypatch, folder):
+    """An empty cache, and the digits as the only data set."""
     monkeypatch.setenv("COURSE_CACHE", str(folder))
+    for name in set(REGISTRY) - {"mnist-5k"}:
+        monkeypatch.delitem(REGISTRY, name)
     return folder / REGISTRY["mnist-5k"].embedded.file.cached_name
 
 

@@ -9,5 +9,15 @@
 from course_lib.data.archive import DataError, cache_folder
 from course_lib.data.images import ImageSplits
 from course_lib.data.registry import REGISTRY, Card, card, load
+from course_lib.data.reviews import ReviewSplits
 
-__all__ = ["REGISTRY", "Card", "DataError", "ImageSplits", "cache_folder", "card", "load"]
+__all__ = [
+    "REGISTRY",
+    "Card",
+    "DataError",
+    "ImageSplits",
+    "ReviewSplits",
+    "cache_folder",
+    "card",
+    "load",
+]

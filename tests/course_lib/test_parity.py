@@ -141,8 +141,10 @@ def test_a_kind_of_layer_without_a_rule_is_refused():
     import tensorflow as tf
     import torch
 
+    refuse(torch.nn.Sequential(torch.nn.PReLU(6)),
+           keras_layers(tf.keras.layers.PReLU(name="0")), "0.weight", "LAYOUTS")
     refuse(torch.nn.Sequential(torch.nn.LayerNorm(6)),
-           keras_layers(tf.keras.layers.LayerNormalization(name="0")), "0.weight", "LAYOUTS")
+           keras_layers(tf.keras.layers.Dense(6, name="0")), "0.weight", "LayerNorm -> Dense")
 
 
 def test_a_parameter_of_the_model_itself_is_refused():
@@ -188,6 +190,95 @@ def test_nested_modules_are_found_by_their_path():
     parity.copy_weights(torch_model, tf_model)
     np.testing.assert_array_equal(
         tf_model.layers[0].kernel.numpy(), torch_model["block"][0].weight.detach().numpy().T)
+
+
+# --- every kind of layer ---------------------------------------------------------------------
+
+
+def channels_last(array):
+    return np.moveaxis(array, 1, -1)
+
+
+def kinds():
+    """Name, torch module, Keras layer, input in torch's layout, whether channels move to the end."""
+    import tensorflow as tf
+    import torch
+
+    k, t = tf.keras.layers, torch.nn
+    to = {"dtype": torch.float64}
+    image, signal, flat, steps = (2, 4, 7, 6), (2, 4, 9), (5, 4), (2, 6, 4)
+    yield "embedding", t.Embedding(9, 3, **to), k.Embedding(9, 3, name="0"), (2, 5), False
+    yield "conv1d", t.Conv1d(4, 3, 3, **to), k.Conv1D(3, 3, name="0"), signal, True
+    yield "conv2d", t.Conv2d(4, 6, (3, 2), **to), k.Conv2D(6, (3, 2), name="0"), image, True
+    yield "no bias", t.Conv2d(4, 6, 3, bias=False, **to), k.Conv2D(6, 3, use_bias=False, name="0"), image, True
+    yield "groups", t.Conv2d(4, 6, 3, groups=2, **to), k.Conv2D(6, 3, groups=2, name="0"), image, True
+    yield ("transposed", t.ConvTranspose2d(4, 6, (2, 3), stride=2, **to),
+           k.Conv2DTranspose(6, (2, 3), strides=2, name="0"), image, True)
+    norm = {"epsilon": 1e-5, "name": "0"}
+    yield "batch norm 1", t.BatchNorm1d(4, **to), k.BatchNormalization(**norm), flat, False
+    yield "batch norm 2", t.BatchNorm2d(4, **to), k.BatchNormalization(**norm), image, True
+    yield "layer norm", t.LayerNorm(4, **to), k.LayerNormalization(**norm), steps, False
+    yield "group norm", t.GroupNorm(2, 4, **to), k.GroupNormalization(2, **norm), image, True
+    yield "rms norm", t.RMSNorm(4, eps=1e-5, **to), k.RMSNormalization(**norm), steps, False
+    rnn = {"return_sequences": True, "name": "0"}
+    yield "rnn", t.RNN(4, 3, batch_first=True, **to), k.SimpleRNN(3, **rnn), steps, False
+    yield "lstm", t.LSTM(4, 3, batch_first=True, **to), k.LSTM(3, **rnn), steps, False
+    yield "lstm, no bias", t.LSTM(4, 3, bias=False, batch_first=True, **to), k.LSTM(3, use_bias=False, **rnn), steps, False
+    yield "gru", t.GRU(4, 3, batch_first=True, **to), k.GRU(3, **rnn), steps, False
+
+
+def all_different(module, random):
+    """Give every parameter and statistic a value of its own, so that no mix-up stays unseen."""
+    import torch
+
+    for tensor in [*module.parameters(), *module.buffers()]:
+        if tensor.is_floating_point():
+            tensor.data = torch.from_numpy(random.uniform(0.2, 1.2, tuple(tensor.shape)))
+
+
+@pytest.mark.parametrize("number", range(15))
+def test_a_copied_layer_gives_the_same_output(number):
+    import tensorflow as tf
+    import torch
+
+    tf.keras.config.set_dtype_policy("float64")
+    try:
+        name, module, layer, shape, moved = list(kinds())[number]
+        random = np.random.default_rng(number)
+        all_different(module, random)
+        x = random.integers(0, 9, shape) if name == "embedding" else random.normal(size=shape)
+        theirs = channels_last(x) if moved else x
+        model = tf.keras.Sequential([layer])
+        model(tf.constant(theirs))
+        parity.copy_weights(torch.nn.Sequential(module), model)
+        ours = module.eval()(torch.from_numpy(x))
+        ours = (ours[0] if isinstance(ours, tuple) else ours).detach().numpy()
+        found = model(tf.constant(theirs)).numpy()
+        np.testing.assert_allclose(found, channels_last(ours) if moved else ours, rtol=0, atol=1e-12, err_msg=name)
+    finally:
+        tf.keras.config.set_dtype_policy("float32")
+
+
+def test_every_rule_is_tried_above():
+    tried = {(type(module).__name__, type(layer).__name__) for _, module, layer, *_ in kinds()}
+    assert tried | {("Linear", "Dense")} == set(parity.LAYOUTS)
+
+
+def test_a_second_recurrent_layer_inside_one_module_is_refused():
+    import tensorflow as tf
+    import torch
+
+    model = tf.keras.Sequential([tf.keras.layers.LSTM(3, name="0")])
+    model(tf.zeros((1, 2, 4)))
+    refuse(torch.nn.Sequential(torch.nn.LSTM(4, 3, num_layers=2)), model, "0.weight_ih_l1")
+
+
+def test_dropout_has_nothing_to_copy():
+    import tensorflow as tf
+    import torch
+
+    model = keras_layers(tf.keras.layers.Dropout(0.5), tf.keras.layers.Dense(4, name="0"))
+    parity.copy_weights(torch.nn.Sequential(torch.nn.Linear(6, 4)), model)
 
 
 # --- comparing losses -----------------------------------------------------------------------

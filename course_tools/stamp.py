@@ -16,6 +16,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from course_tools.errors import CourseError
+from course_tools.reach import Module, reach
 
 LIBRARY = "course_lib"
 DATA_SUFFIXES = {".json", ".toml", ".csv", ".yml", ".yaml", ".js"}
@@ -140,37 +141,40 @@ def imported(text: str, package: str = "", name: str = "code") -> set[str]:
     return {name for name in found if name.split(".")[0] == LIBRARY}
 
 
-def _with_packages(name: str) -> Iterable[str]:
-    parts = name.split(".")
-    return (".".join(parts[:length]) for length in range(1, len(parts) + 1))
-
-
 def _data_files(package: Path) -> list[Path]:
     return sorted(path for path in package.parent.iterdir() if path.suffix in DATA_SUFFIXES)
 
 
-def library_hash(root: Path, text: str, name: str = "code") -> dict[str, str]:
-    """Hash every ``course_lib`` module that some Python code uses, directly or through others.
+def _strings(nodes: Iterable[ast.AST]) -> set[str]:
+    return {part.value for node in nodes for part in ast.walk(node)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)}
 
-    Data files that lie in a package count as part of it. Returns ``{module: hash}``, sorted.
+
+def _used_files(package: Path, modules: dict[str, Module]) -> list[Path]:
+    """Return a package's data files, less those that only its unused code names."""
+    here = [module.kept for module in modules.values() if module.path.parent == package.parent]
+    kept = _strings(node for nodes in here for node in nodes)
+    named = _strings(ast.parse(path.read_text("utf8")) for path in package.parent.glob("*.py"))
+    return [path for path in _data_files(package)
+            if {path.name, path.stem} & kept or not {path.name, path.stem} & named]
+
+
+def library_hash(root: Path, text: str, name: str = "code") -> dict[str, str]:
+    """Hash what some Python code uses of ``course_lib``, directly or through others.
+
+    Of a module only the definitions that the code can reach count (``course_tools.reach``), and of
+    the registry of data sets only the entries it names. Data files that lie in a package count as
+    part of it. Returns ``{module: hash}``, sorted.
     """
-    waiting = imported(text, name=name)
-    seen: dict[str, str] = {}
-    while waiting:
-        for module in _with_packages(waiting.pop()):
-            path = module_file(root, module)
-            if module in seen or path is None:
-                continue
-            content = path.read_text("utf8")
-            parts = [source_hash(content, str(path))]
-            package = module
-            if path.name == "__init__.py":
-                parts += [found.read_text("utf8") for found in _data_files(path)]
-            else:
-                package = module.rpartition(".")[0]
-            seen[module] = digest(*parts)
-            waiting |= imported(content, package, str(path))
-    return dict(sorted(seen.items()))
+    imported(text, name=name)  # says in words where it is no Python
+    modules = reach(text, lambda module: module_file(root, module), imported, name)
+    found: dict[str, str] = {}
+    for module, reached in modules.items():
+        parts = [source_hash(reached.outline(), str(reached.path))]
+        if reached.path.name == "__init__.py":
+            parts += [path.read_text("utf8") for path in _used_files(reached.path, modules)]
+        found[module] = digest(*parts)
+    return found
 
 
 RECORD = re.compile(r"""["'](\d\d-[\w-]+/[\w-]+)["']""")

@@ -32,6 +32,8 @@ def rows():
 def run(config, seed, framework):
     with open(LOG, "a") as log:
         log.write(f"{config['rate']} {framework} {seed}\\n")
+    if config["rate"] < 0:
+        return course_lib.metrics.NUMBER
     if config["rate"] == 9:
         return {"loss": None, "diverged": True}
     return {"loss": config["steps"] * config["rate"] + seed, "diverged": False}

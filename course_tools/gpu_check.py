@@ -66,6 +66,18 @@ TWINS: tuple[Twin, ...] = (
         settings=(0.01,),
         batch="course_tools.gpu_parts:pixels_and_labels",
     ),
+    Twin(
+        name="lenet",
+        page="02-architectures/cnn",
+        torch_model="course_lib.pytorch.lenet:TorchLeNet",
+        tf_model="course_lib.tensorflow.lenet:TFLeNet",
+        # its own step takes an optimizer; this one is plain gradient descent on the same loss
+        torch_step="course_lib.pytorch.classification:step_torch",
+        tf_step="course_lib.tensorflow.classification:step_tf",
+        sizes={"classes": 10},
+        settings=(0.01,),
+        batch="course_tools.gpu_parts:images_and_labels",
+    ),
 )
 
 # How far a step on the device may lie from float64 on the CPU, in proportion to the loss and to

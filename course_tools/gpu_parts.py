@@ -38,6 +38,11 @@ def pixels_and_labels(random: np.random.Generator, sizes: dict) -> tuple[np.ndar
     return random.random((ROWS, sizes["features"])), random.integers(0, sizes["classes"], ROWS)
 
 
+def images_and_labels(random: np.random.Generator, sizes: dict) -> tuple[np.ndarray, np.ndarray]:
+    """A batch of grey images (batch, 28, 28) in 0..1 and labels (batch,) int64."""
+    return random.random((ROWS, 28, 28)), random.integers(0, sizes["classes"], ROWS)
+
+
 def named(path: str) -> Any:
     """The object at ``module:name``."""
     module, _, name = path.partition(":")

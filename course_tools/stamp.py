@@ -152,10 +152,13 @@ def _strings(nodes: Iterable[ast.AST]) -> set[str]:
 
 def _used_files(package: Path, modules: dict[str, Module]) -> list[Path]:
     """Return a package's data files, less those that only its unused code names."""
+    files = _data_files(package)
+    if not files:
+        return []
     here = [module.kept for module in modules.values() if module.path.parent == package.parent]
     kept = _strings(node for nodes in here for node in nodes)
     named = _strings(ast.parse(path.read_text("utf8")) for path in package.parent.glob("*.py"))
-    return [path for path in _data_files(package)
+    return [path for path in files
             if {path.name, path.stem} & kept or not {path.name, path.stem} & named]
 
 

@@ -8,6 +8,7 @@ In Colab anywidget itself switches on ``google.colab.output.enable_custom_widget
 Colab asks of widgets that are not its own. Not yet tried in Colab.
 """
 
+from course_lib.widgets.convolution import ConvolutionWidget
 from course_lib.widgets.descent import DescentWidget
 
-__all__ = ["DescentWidget"]
+__all__ = ["ConvolutionWidget", "DescentWidget"]

@@ -11,10 +11,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from course_lib.scratch.gradient_descent import gradient_descent
-from course_lib.widgets import DescentWidget, base
+from course_lib.scratch.convolution import convolve
+from course_lib.widgets import ConvolutionWidget, DescentWidget, base
 from traitlets import TraitError
 
-WIDGETS = [DescentWidget]
+WIDGETS = [ConvolutionWidget, DescentWidget]
 EACH = pytest.mark.parametrize("kind", WIDGETS)
 
 
@@ -176,11 +177,51 @@ def test_a_path_that_flies_away_can_be_drawn():
     assert "e+" in still.split("loss ")[1]
 
 
+# --- convolution ----------------------------------------------------------------------------
+
+
+def test_output_and_window_are_the_scratch_definition():
+    image = np.random.default_rng(1).random((14, 14))
+    widget = ConvolutionWidget(image=image, kernel="level", stride=2, padding=1, row=0, column=6)
+    kernel = np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]])
+    wanted = convolve(image.round(2)[None, None], kernel[None, None], np.zeros(1), 2, 1)[0, 0]
+    np.testing.assert_array_equal(widget.output, wanted)
+    np.testing.assert_array_equal(widget.window[0], 0)  # padding
+    np.testing.assert_array_equal(widget.window[1:], image.round(2)[:2, 11:14])
+    assert widget.size == 7 and widget.output[widget.position] == pytest.approx(np.sum(kernel * widget.window))
+    widget.padding = 0  # 6 by 6: the position comes inside
+    assert widget.position == (0, 5)
+    np.testing.assert_array_equal(widget.window, image.round(2)[:3, 10:13])
+
+
+@pytest.mark.parametrize(("setting", "words"), [
+    ({"kernel": "edge"}, "upright"), ({"stride": 3}, "stride"), ({"padding": 2}, "padding"),
+    ({"row": 12}, "with stride 1 and padding 0 both go from 0 to 11"),
+    ({"column": 6, "stride": 2}, "both go from 0 to 5"), ({"row": -1}, "0"),
+    ({"image": np.zeros((14, 13))}, "give 14 rows of 14"), ({"image": np.zeros((28, 28))}, "28 rows"),
+    ({"image": np.full((14, 14), 255.0)}, "outside 0..1"), ({"image": np.full((14, 14), np.nan)}, "outside 0..1"),
+])
+def test_a_setting_that_is_no_convolution_is_refused(setting, words):
+    with pytest.raises(TraitError, match=re.escape(words)):
+        ConvolutionWidget(**setting)
+
+
+def test_image_and_position_travel_into_the_frame_and_its_picture():
+    image = np.zeros((14, 14))
+    image[5, 6], image[6, 7] = 0.999, 0.254
+    widget = ConvolutionWidget(image=image, kernel="sharpen", row=4, column=5)
+    document = frame_of(widget)["srcdoc"]
+    state = json.loads(re.search(r'start\(document\.getElementById\("widget"\), (\{.*\})\);', document)[1])
+    assert state == widget._state() and state["image"][5][6] == 1.0 and state["image"][6][7] == 0.25
+    still = document.split("<script")[0]
+    assert "= 5. With" in still.replace("\n", " ") and 'x="5" y="4" width="3"' in still
+
+
 def test_the_modules_travel_in_the_wheel(root, tmp_path):
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=root, check=True, capture_output=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     written = sorted(path.name for path in base.HERE.glob("*.js"))
-    assert written == ["base.js", "descent.js"]
+    assert written == ["base.js", "convolution.js", "descent.js"]
     assert {f"course_lib/widgets/{name}" for name in written} <= set(names)

@@ -14,6 +14,7 @@ AFFIXES = {"pytorch": ("Torch", "_torch"), "tensorflow": ("TF", "_tf")}
 WORDS = (
     (r"torch\.nn\.Module|tf\.keras\.Model", "Model"),
     (r"torch\.Tensor|tf\.Tensor", "Tensor"),
+    (r"torch\.optim\.Optimizer|tf\.keras\.optimizers\.Optimizer", "Optimizer"),
 )
 
 

@@ -2,7 +2,7 @@
 # Windows, or no make:  python make.py book
 # Options go through ARGS:  make notebooks ARGS="gradient-descent --seeds 5"
 
-TARGETS := book serve test lab notebooks lock clean help
+TARGETS := book serve test lab notebooks lock bench clean help
 .PHONY: $(TARGETS)
 .DEFAULT_GOAL := help
 

@@ -6,6 +6,7 @@
     test        run every test                               lab     open the notebooks in JupyterLab
     notebooks   bring notebooks/ in step with book/          clean   remove what was built
     lock        write requirements.lock from this environment
+    bench       time the training loops side by side
 
 Everything is installed into .venv beside this file, once; an interrupted install is picked up again.
 """
@@ -220,6 +221,12 @@ def lock(arguments=()):
         file.write("\n".join(lines) + "\n")
 
 
+def bench(arguments=()):
+    """Time the course's training loops beside those that readers know."""
+    set_up("full")
+    run(tool("python"), os.path.join("benchmarks", "lenet_loops.py"), *arguments)
+
+
 def clean(arguments=()):
     """Remove what was built; .venv and the notebooks stay."""
     for name in ("_build", ".pytest_cache", ".hypothesis"):
@@ -232,7 +239,7 @@ def show_help(arguments=()):
 
 TARGETS = {
     "book": book, "serve": serve, "test": test, "lab": lab, "notebooks": notebooks,
-    "lock": lock, "clean": clean, "help": show_help,
+    "lock": lock, "bench": bench, "clean": clean, "help": show_help,
 }  # fmt: skip
 
 

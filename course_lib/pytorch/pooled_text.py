@@ -46,7 +46,7 @@ def step_torch(
     labels: torch.Tensor,
     optimizer: torch.optim.Optimizer,
 ) -> torch.Tensor:
-    """One step of the optimizer on cross-entropy; returns the loss before it.
+    """One step of the optimizer on cross-entropy; the loss before it.
 
     ``ids`` (batch, time) and ``labels`` (batch,) are whole numbers on the model's device. The loss
     is a scalar tensor, left there; nothing here waits for the device or asks for a number.

@@ -90,9 +90,13 @@ def count_pairs(
 
 
 def merge_pair(
-    word: list[int], pair: Pair, new: int, count: int, totals: dict[Pair, int]
+    word: list[int], pair: Pair, new: int,
+    count: int, totals: dict[Pair, int],
 ) -> set[Pair]:
-    """Replace a pair by one token in a word; count again; return new pairs."""
+    """Replace a pair by one token in a word, count, return new pairs.
+
+    ``word`` (ids) and ``totals`` are changed; ``count`` says how often the word occurs.
+    """
     left, right = pair
     won, i = set(), 0
     while left in word[i:-1]:
@@ -124,7 +128,8 @@ def learn_merges(
     totals, where = count_pairs(words, counts)
     ids = {token: i for i, token in enumerate(tokens) if i >= first}
     serial = count()
-    heap = [(-totals[p], p, next(serial), rows) for p, rows in where.items()]
+    heap = [(-totals[p], p, next(serial), rows)
+            for p, rows in where.items()]
     heapq.heapify(heap)
     merges = []
     while heap and len(tokens) < size:
@@ -141,7 +146,8 @@ def learn_merges(
         merges.append(pair)
         found = defaultdict(set)
         for row in rows:
-            for won in merge_pair(words[row], pair, new, counts[row], totals):
+            for won in merge_pair(
+                    words[row], pair, new, counts[row], totals):
                 found[won].add(row)
         for won, rows in found.items():
             heapq.heappush(heap, (-totals[won], won, next(serial), rows))
@@ -230,13 +236,13 @@ class Tokenizer:
         return ids
 
     def _encode_word(self, word: str) -> list[int]:
-        """Apply the earliest merge that fits, the leftmost first, until none fits."""
+        """Apply the earliest merge that fits, leftmost first, and again."""
         try:
             ids = [self._byte_id[byte] for byte in word.encode("utf-8")]
         except UnicodeEncodeError as error:
             raise TokenizerError(
-                f"{word!r} holds half of a surrogate pair, which is no text: read the file with"
-                " the encoding in which it was written") from error
+                f"{word!r} holds half of a surrogate pair, which is no text:"
+                " read the file with the encoding in which it was written") from error
         rank, never = self._rank, len(self.merges)
         ranks = [rank.get(pair, never) for pair in zip(ids, ids[1:])]
         while ranks and (best := min(ranks)) < never:

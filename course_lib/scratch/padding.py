@@ -8,9 +8,10 @@ import numpy as np
 
 
 def pad_batch(
-    sequences: Sequence[Sequence[int]], pad_id: int = 0, length: int | None = None
+    sequences: Sequence[Sequence[int]],
+    pad_id: int = 0, length: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fill up sequences of ids on the right: ids and mask, both (batch, time).
+    """Fill up sequences on the right: ids and mask, both (batch, time).
 
     ``ids`` is int64, ``mask`` bool and True where a token stands. ``time`` is the longest
     sequence, or ``length``.
@@ -28,14 +29,16 @@ def pad_batch(
     ids = np.full((len(sequences), time), pad_id, np.int64)
     for row, sequence in enumerate(sequences):
         if not len(sequence):
-            raise ValueError(f"sequence {row} is empty: a mean over it is 0/0; leave it out")
+            raise ValueError(
+                f"sequence {row} is empty: a mean over it is 0/0; leave it out")
         if len(sequence) > time:
             raise ValueError(
-                f"sequence {row} has {len(sequence)} tokens, more than length {time}: cut it first")
+                f"sequence {row} has {len(sequence)} tokens, more than length"
+                f" {time}: cut it first")
         if pad_id in sequence:
             raise ValueError(
-                f"sequence {row} holds the padding id {pad_id} itself: keep an id for padding"
-                " that no text can have")
+                f"sequence {row} holds the padding id {pad_id} itself: keep an"
+                " id for padding that no text can have")
         ids[row, :len(sequence)] = sequence
     return ids, ids != pad_id
 

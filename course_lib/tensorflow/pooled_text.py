@@ -39,7 +39,8 @@ class TFPooledText(tf.keras.Model):
         if self.pooling != "sum":                   # heeds a mask, if any
             return self.readout(self.average(vectors))
         mask = tf.cast(ids != self.pad, vectors.dtype)[:, :, None]
-        return self.readout(tf.reduce_sum(vectors * mask, axis=1) / self.scale)
+        return self.readout(
+            tf.reduce_sum(vectors * mask, axis=1) / self.scale)
 
 
 def step_tf(
@@ -48,14 +49,15 @@ def step_tf(
     labels: tf.Tensor,
     optimizer: tf.keras.optimizers.Optimizer,
 ) -> tf.Tensor:
-    """One step of the optimizer on cross-entropy; returns the loss before it.
+    """One step of the optimizer on cross-entropy; the loss before it.
 
     ``ids`` (batch, time) and ``labels`` (batch,) are whole numbers on the model's device. The loss
     is a scalar tensor, left there; nothing here waits for the device or asks for a number.
     """
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=labels, logits=model(ids, training=True)))
+        loss = tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(
+                labels=labels, logits=model(ids, training=True)))
     params = model.trainable_variables
     gradients = tape.gradient(loss, params)
     # an embedding's gradient comes in slices; whole, it means the same
@@ -72,8 +74,9 @@ def plain_step_tf(
 ) -> tf.Tensor:
     """One step of gradient descent without an optimizer; else like ``step_tf``."""
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=labels, logits=model(ids, training=True)))
+        loss = tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(
+                labels=labels, logits=model(ids, training=True)))
     params = model.trainable_variables
     for param, gradient in zip(params, tape.gradient(loss, params)):
         param.assign_sub(learning_rate * tf.convert_to_tensor(gradient))

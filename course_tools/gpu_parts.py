@@ -43,6 +43,41 @@ def images_and_labels(random: np.random.Generator, sizes: dict) -> tuple[np.ndar
     return random.random((ROWS, 28, 28)), random.integers(0, sizes["classes"], ROWS)
 
 
+def colour_images_and_labels(random: np.random.Generator, sizes: dict) -> tuple[np.ndarray, np.ndarray]:
+    """A batch of colour images (batch, 16, 16, 3), standardised, and labels (batch,) int64."""
+    return random.standard_normal((ROWS, 16, 16, 3)), random.integers(0, sizes["classes"], ROWS)
+
+
+def ids_and_labels(random: np.random.Generator, sizes: dict) -> tuple[np.ndarray, np.ndarray]:
+    """A batch of token ids (batch, 50), each row filled up with 0 to the right, and labels."""
+    ids = random.integers(1, sizes["tokens"], (ROWS, 50))
+    ids[np.arange(50) >= random.integers(5, 51, ROWS)[:, None]] = 0
+    return ids, random.integers(0, sizes["classes"], ROWS)
+
+
+def word_ids_and_labels(random: np.random.Generator, sizes: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of words (batch, 24), the last ones 0 for padding, and labels (batch,) int64."""
+    ids = random.integers(1, sizes["words"], (ROWS, 24))
+    ids[np.arange(24) >= random.integers(1, 25, (ROWS, 1))] = 0
+    return ids, random.integers(0, sizes["classes"], ROWS)
+
+
+def frames_and_lengths(random: np.random.Generator, sizes: dict) -> tuple[np.ndarray, ...]:
+    """Frames (batch, 40, features), zeros after each row's length; lengths and labels (batch,)."""
+    lengths = random.integers(1, 41, ROWS)
+    real = np.arange(40) < lengths[:, None]
+    x = random.standard_normal((ROWS, 40, sizes["features"])) * real[..., None]
+    return x, lengths, random.integers(0, sizes["classes"], ROWS)
+
+
+def tokens_and_lengths(random: np.random.Generator, sizes: dict) -> tuple[np.ndarray, ...]:
+    """Tokens (batch, 40), 0 after each row's length; lengths and labels (batch,)."""
+    lengths = random.integers(1, 41, ROWS)
+    tokens = random.integers(1, sizes["vocabulary"], (ROWS, 40))
+    tokens[np.arange(40) >= lengths[:, None]] = 0
+    return tokens, lengths, random.integers(0, sizes["classes"], ROWS)
+
+
 def named(path: str) -> Any:
     """The object at ``module:name``."""
     module, _, name = path.partition(":")

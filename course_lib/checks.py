@@ -158,7 +158,8 @@ def _short(value: Any) -> str:
     value = _plain(value)
     if isinstance(value, np.ndarray) and value.ndim:
         words = f"an array of shape {value.shape}"
-        return words if value.size > 6 else f"{words}: {np.array2string(value, precision=4)}"
+        numbers = " ".join(np.array2string(value, precision=4).split())  # on one line
+        return words if value.size > 6 else f"{words}: {numbers}"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
 

@@ -127,6 +127,6 @@ def test_an_exercise_that_checks_nothing_is_refused(exercise):
 
 
 def test_a_verdict_stays_on_one_line(capsys):
-    exercise("ex", lambda x: x + 1, returns=[((np.eye(2),), np.eye(2))])
+    checks.exercise("ex", lambda x: x + 1, returns=[((np.eye(2),), np.eye(2))])
     said = capsys.readouterr().out
     assert said.count("\n") == 1 and "wrong" in said and "[[2. 1.] [1. 2.]]" in said

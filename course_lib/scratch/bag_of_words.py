@@ -78,13 +78,28 @@ def word_scores(
     return (values * coef[rows]).sum(axis=1) + bias
 
 
+def largest_curvature(rows: np.ndarray, values: np.ndarray, words: int) -> float:
+    """The largest eigenvalue of X'X / n, for the vectors X of the texts, by power iteration.
+
+    The values must not be negative. Twenty rounds from equal entries, and 5 % to be safe.
+    """
+    direction, size = np.ones(words), 0.0
+    for _ in range(20):
+        direction /= np.linalg.norm(direction) or 1.0
+        along = word_scores(rows, values, direction, 0.0)
+        direction = np.bincount(rows.ravel(), (values * along[:, None]).ravel(),
+                                minlength=words) / len(rows)
+        size = float(np.linalg.norm(direction))
+    return 1.05 * size
+
+
 def fit_logistic(
     rows: np.ndarray,
     values: np.ndarray,
     labels: np.ndarray,
     words: int,
     penalty: float,
-    steps: int = 200,
+    steps: int = 150,
 ) -> tuple[np.ndarray, float]:
     """Logistic regression: coefficients (words,) and a bias.
 
@@ -92,15 +107,17 @@ def fit_logistic(
     the coefficients, small by accelerated gradient descent (Nesterov 1983).
     """
     theta, n = np.zeros(words + 1), len(labels)        # the bias is last
-    ahead, t, top = theta, 1.0, (values**2).sum(axis=1).max()
-    rate = 1 / ((top + 1) / 4 + penalty)
+    ahead, t = theta, 1.0
+    top = largest_curvature(rows, values, words)
+    rate = 1 / (top / 2 + penalty)
+    scale = np.append(np.ones(words), top)             # the bias steps less
     for _ in range(steps):
         z = word_scores(rows, values, ahead[:-1], ahead[-1])
         error = (1 / (1 + np.exp(-z)) - labels) / n    # (p - y) / n
         slope = np.bincount(rows.ravel(), (values * error[:, None]).ravel(),
                             minlength=words)
         gradient = np.append(slope + penalty * ahead[:-1], error.sum())
-        before, theta = theta, ahead - rate * gradient
+        before, theta = theta, ahead - rate * scale * gradient
         t_before, t = t, (1 + np.sqrt(1 + 4 * t * t)) / 2
         ahead = theta + (t_before - 1) / t * (theta - before)
     return theta[:-1], float(theta[-1])

@@ -113,7 +113,7 @@ def pool_windows(
     maps: np.ndarray, size: int, stride: int | None, padding: int,
     fill: float,
 ) -> np.ndarray:
-    """The windows of a pooling layer; its stride is its size unless given.
+    """The windows of a pool; its stride is its size unless given.
 
     Raises ``ValueError`` where a window could hold nothing but padding, and as ``windows`` does.
     """

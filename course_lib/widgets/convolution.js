@@ -97,8 +97,9 @@ const LOOK = `
   .hint { margin-top: 0.5rem; }
   .said { margin-top: 0.6rem; min-height: 2.9em; font-weight: 600; text-wrap: pretty; }
   @container (min-width: 560px) {
-    .maps { grid-template-columns: 1fr 1fr 1.1fr; align-items: start; }
+    .maps { grid-template-columns: 1fr 1fr 1.5fr; align-items: start; }
     .terms { grid-column: auto; padding-top: 1.5rem; }
+    .terms p { font-size: min(0.87em, 2cqi); }
   }
   @container (max-width: 400px) {
     .said { min-height: 4.35em; }

@@ -11,6 +11,8 @@ whose answer differs. Each seed draws other weights and another order, the same 
 and in every row with that seed.
 """
 
+from functools import cache
+
 import numpy as np
 
 from course_lib import parity
@@ -37,45 +39,48 @@ def batch(sequences, reading):
     return x, mask.sum(axis=1) if real else np.full(len(x), x.shape[1])
 
 
-def twins(config):
-    """A torch model with freshly drawn weights, and a Keras model with the same ones."""
-    from course_lib.pytorch.recurrent import TorchLSTMClassifier
-    from course_lib.tensorflow.recurrent import TFLSTMClassifier
+@cache
+def keras_parts(hidden):
+    """A Keras model, its compiled step and its compiled forward pass: traced once, used again."""
+    import tensorflow as tf
 
-    sizes = 12, config["hidden"], 9
-    torch_model, tf_model = TorchLSTMClassifier(*sizes), TFLSTMClassifier(*sizes)
-    parity.copy_weights(torch_model, tf_model)
-    return torch_model, tf_model
+    from course_lib.tensorflow.recurrent import TFLSTMClassifier, step_tf
+
+    model = TFLSTMClassifier(12, hidden, 9)
+    step = tf.function(step_tf, reduce_retracing=True)
+    return model, step, tf.function(model, reduce_retracing=True)
 
 
 def trainer(framework, config):
-    """Two functions: one step on arrays, which returns the loss; and the logits of arrays."""
-    torch_model, tf_model = twins(config)
+    """Two functions on arrays: one step, which returns the loss; and the logits.
+
+    Both begin with the same freshly drawn weights, PyTorch's.
+    """
+    import torch
+
+    from course_lib.pytorch.recurrent import TorchLSTMClassifier, step_torch
+
+    model = TorchLSTMClassifier(12, config["hidden"], 9)
     if framework == "pytorch":
-        import torch
-
-        from course_lib.pytorch.recurrent import step_torch
-
         def step(*arrays):
             tensors = map(torch.from_numpy, arrays)
-            return step_torch(torch_model, *tensors, config["learning_rate"]).item()
+            return step_torch(model, *tensors, config["learning_rate"]).item()
 
         def logits(x, lengths):
             with torch.inference_mode():
-                return torch_model(torch.from_numpy(x), torch.from_numpy(lengths)).numpy()
+                return model(torch.from_numpy(x), torch.from_numpy(lengths)).numpy()
 
         return step, logits
     import tensorflow as tf
 
-    from course_lib.tensorflow.recurrent import step_tf
+    keras_model, compiled, predict = keras_parts(config["hidden"])
+    parity.copy_weights(model, keras_model)
+    rate = tf.constant(config["learning_rate"])
 
-    compiled = tf.function(step_tf, reduce_retracing=True)
-    predict = tf.function(tf_model, reduce_retracing=True)
+    def step_keras(*arrays):
+        return float(compiled(keras_model, *map(tf.constant, arrays), rate))
 
-    def step(*arrays):
-        return float(compiled(tf_model, *map(tf.constant, arrays), config["learning_rate"]))
-
-    return step, lambda x, lengths: predict(tf.constant(x), tf.constant(lengths)).numpy()
+    return step_keras, lambda x, lengths: predict(tf.constant(x), tf.constant(lengths)).numpy()
 
 
 def alone(logits, sequences, reading):

@@ -9,6 +9,8 @@ utterances, and 600 chains of test utterances are reported. Guessing is right in
 seed draws other weights and other chains, the same in both frameworks.
 """
 
+from functools import cache
+
 import numpy as np
 
 from course_lib import parity
@@ -28,19 +30,37 @@ def rows():
     return [{"cell": cell, "learning_rate": rate} for cell in CELLS for rate in RATES]
 
 
-def twins(config):
-    """A torch model with freshly drawn weights, and a Keras model with the same ones."""
+def fresh_torch(config):
+    """A torch model of the row's cell with freshly drawn weights."""
     from course_lib.pytorch.recurrent import TorchLSTMClassifier, TorchRNNClassifier
+
+    sizes = 12, config["hidden"], 9
+    if config["cell"] == "rnn":
+        return TorchRNNClassifier(*sizes)
+    return TorchLSTMClassifier(*sizes, forget_bias=float(config["cell"][-1]))
+
+
+@cache
+def keras_parts(hidden, plain):
+    """A Keras model, its optimizer, compiled step and forward pass: traced once, used again."""
+    import tensorflow as tf
+
     from course_lib.tensorflow.recurrent import TFLSTMClassifier, TFRNNClassifier
 
-    sizes, cell = (12, config["hidden"], 9), config["cell"]
-    if cell == "rnn":
-        torch_model, tf_model = TorchRNNClassifier(*sizes), TFRNNClassifier(*sizes)
-    else:
-        bias = float(cell[-1])
-        torch_model, tf_model = TorchLSTMClassifier(*sizes, bias), TFLSTMClassifier(*sizes, bias)
-    parity.copy_weights(torch_model, tf_model)
-    return torch_model, tf_model
+    model = (TFRNNClassifier if plain else TFLSTMClassifier)(12, hidden, 9)
+    optimizer = tf.keras.optimizers.Adam(0.01, global_clipnorm=1.0)
+    params = model.trainable_variables
+    optimizer.build(params)
+
+    @tf.function(reduce_retracing=True)
+    def step(x, lengths, y):
+        with tf.GradientTape() as tape:
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                labels=y, logits=model(x, lengths))
+            loss = tf.reduce_mean(losses)
+        optimizer.apply(tape.gradient(loss, params), params)
+
+    return model, optimizer, step, tf.function(model, reduce_retracing=True)
 
 
 def fit_torch(model, batches, config):
@@ -64,24 +84,17 @@ def fit_torch(model, batches, config):
     return predict
 
 
-def fit_tf(model, batches, config):
-    """The same in TensorFlow."""
+def fit_tf(torch_model, batches, config):
+    """The same in TensorFlow, from the torch model's weights and a fresh optimizer."""
     import tensorflow as tf
 
-    optimizer = tf.keras.optimizers.Adam(config["learning_rate"], global_clipnorm=1.0)
-    params = model.trainable_variables
-    optimizer.build(params)
-
-    @tf.function(reduce_retracing=True)
-    def step(x, lengths, y):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
-                labels=y, logits=model(x, lengths)))
-        optimizer.apply(tape.gradient(loss, params), params)
-
+    model, optimizer, step, predict = keras_parts(config["hidden"], config["cell"] == "rnn")
+    parity.copy_weights(torch_model, model)
+    for variable in optimizer.variables:
+        variable.assign(tf.zeros_like(variable))
+    optimizer.learning_rate.assign(config["learning_rate"])
     for arrays in batches:
         step(*map(tf.constant, arrays))
-    predict = tf.function(model, reduce_retracing=True)
     return lambda x, lengths: predict(tf.constant(x), tf.constant(lengths)).numpy()
 
 
@@ -95,10 +108,9 @@ def run(config, seed, framework):
         x, mask = pad(found)
         return x, mask.sum(axis=1), labels
 
-    torch_model, tf_model = twins(config)
     batches = (drawn("train", config["batch"], random) for _ in range(config["steps"]))
-    fit, model = (fit_torch, torch_model) if framework == "pytorch" else (fit_tf, tf_model)
-    predict = fit(model, batches, config)
+    fit = fit_torch if framework == "pytorch" else fit_tf
+    predict = fit(fresh_torch(config), batches, config)
     found = {}
     for part, count in (("validation", 300), ("test", 600)):
         *arrays, labels = drawn(part, count, np.random.default_rng(1000 + seed))

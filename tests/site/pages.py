@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 
 import nbformat
-from course_lib.widgets import DescentWidget
+from course_lib.widgets import ConvolutionWidget, DescentWidget
 from course_tools.editions import read_source
 
 HEAD = """---
@@ -152,6 +152,12 @@ DescentWidget()
 [After the widget.](first.md)
 """
 
+WITH_CONVOLUTION = WITH_WIDGET.replace("DescentWidget()", "ConvolutionWidget()").replace(
+    "A page with a widget\n", "A page with another widget\n", 1)
+
+# A cell that is one of these calls shows that widget.
+WIDGETS = {f"{kind.__name__}()": kind for kind in (ConvolutionWidget, DescentWidget)}
+
 STAMP = {
     "versions": {"python": "3.11.5", "torch": "2.13.0", "tensorflow": "2.21.0"},
     "device": "cpu", "threads": 2, "scale": "quick", "seeds": [0, 1, 2, 3, 4],
@@ -180,9 +186,10 @@ def outputs_of(source: str, alt: str | None) -> list[nbformat.NotebookNode]:
         about = {"width": 600, "height": 300} | ({"alt": alt} if alt else {})
         return [nbformat.v4.new_output("display_data", {"image/png": png(600, 300)},
                                        metadata={"image/png": about})]
-    if source == "DescentWidget()":
+    if source in WIDGETS:
+        widget = WIDGETS[source]()
         return [nbformat.v4.new_output("display_data", {
-            "text/html": DescentWidget().frame(), "text/plain": repr(DescentWidget())})]
+            "text/html": widget.frame(), "text/plain": repr(widget)})]
     if source == "1 / 0":
         return [nbformat.v4.new_output("error", ename="ZeroDivisionError",
                                        evalue="division by zero",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from pages import FIRST, SECOND, WITH_WIDGET, write_page
+from pages import FIRST, SECOND, WITH_CONVOLUTION, WITH_WIDGET, write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 TOC = """format: jb-book
@@ -19,6 +20,7 @@ parts:
       - file: book/02-made-up/first
       - file: book/02-made-up/second
       - file: book/02-made-up/widget
+      - file: book/02-made-up/convolution
       - file: book/references
 """
 BIBLIOGRAPHY = """@book{made2020,
@@ -39,12 +41,13 @@ def made_up(folder: Path) -> Path:
         shutil.copyfile(ROOT / name, folder / name)
     intro = folder / "book/intro.md"
     text = intro.read_text("utf-8")
-    intro.write_text(text.replace("03-gradient-descent/gradient-descent", "02-made-up/first"), "utf-8")
+    intro.write_text(re.sub(r"\d\d-[a-z-]+/[a-z-]+(\.\w+)(#[\w-]+)?", r"02-made-up/first\1", text), "utf-8")
     (folder / "_toc.yml").write_text(TOC)
     (folder / "book/references.bib").write_text(BIBLIOGRAPHY)
     write_page(folder, "02-made-up/first", FIRST)
     write_page(folder, "02-made-up/second", SECOND)
     write_page(folder, "02-made-up/widget", WITH_WIDGET)
+    write_page(folder, "02-made-up/convolution", WITH_CONVOLUTION)
     return folder
 
 

@@ -8,7 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from course_lib.scratch.gradient_descent import gradient_descent
 from course_lib.scratch.momentum import heavy_ball
-from course_lib.widgets import base, descent
+from course_lib.widgets import descent
+from widget_frames import contrast, faults, listen, module_in_browser, palettes, said, stops, wait_until_said
+from widget_frames import opened as opened_page
 
 PAGE = "book/02-made-up/widget.html"
 ADDRESS = "https://course.test/" + PAGE
@@ -27,26 +29,7 @@ def context(made_up):
 
 def opened(made_up, context, query=""):
     """The tab with the widget's page, and the inside of its frame, drawn and known to the page."""
-    tab = made_up.open(context, PAGE + query) if not query else goto(made_up, context, query)
-    inside = tab.frame_locator("iframe.course-widget")
-    inside.locator(".copy").wait_for()  # shown once the page has answered
-    return tab, inside
-
-
-def goto(made_up, context, query):
-    """Open the page with a query; its errors are noted as those of other pages."""
-    tab = made_up.open(context, PAGE)
-    tab.goto(ADDRESS + query)
-    tab.wait_for_load_state("networkidle")
-    return tab
-
-
-def said(inside) -> str:
-    return inside.locator(".said").inner_text()
-
-
-def wait_until_said(tab, inside, words) -> None:
-    inside.locator(".said", has_text=words).wait_for(timeout=5000)
+    return opened_page(made_up, context, PAGE, query)
 
 
 # --- numbers --------------------------------------------------------------------------------
@@ -55,22 +38,8 @@ def wait_until_said(tab, inside, words) -> None:
 @pytest.fixture(scope="module", params=["joined", "separate"])
 def module(browser, request):
     """A page that holds the module: as it is delivered, and from its two files."""
-    files = {"descent.js": base.module_text("descent")}
-    if request.param == "separate":
-        files = {name: (base.HERE / name).read_text("utf-8") for name in ("base.js", "descent.js")}
-    context = browser.new_context()
-
-    def answer(route):
-        text = files.get(urlsplit(route.request.url).path.lstrip("/"))
-        kind = "text/javascript" if text else "text/html"
-        route.fulfill(body=text or "<!doctype html>", content_type=f"{kind}; charset=utf-8")
-
-    context.route("**/*", answer)
-    tab = context.new_page()
-    tab.goto("https://course.test/")
-    tab.evaluate("async () => { window.module = await import('/descent.js'); }")
-    yield tab
-    context.close()
+    with module_in_browser(browser, "descent", request.param == "separate") as tab:
+        yield tab
 
 
 def random_cases(count=60):
@@ -163,18 +132,7 @@ def test_states_survive_the_address_and_nonsense_is_passed_over(module):
 
 def test_all_of_it_by_keyboard_alone(made_up, context):
     tab, inside = opened(made_up, context)
-    reached = []
-    tab.get_by_role("link", name="Download notebook").focus()
-    for _ in range(40):
-        tab.keyboard.press("Tab")
-        name = tab.frames[1].evaluate("""() => {
-            const at = document.getElementById("widget").shadowRoot?.activeElement;
-            return document.hasFocus() && at ? at.getAttribute("class") || at.value || at.name : "";
-        }""")
-        if name:
-            reached.append(name)
-        elif reached:
-            break
+    reached = stops(tab)
     assert reached == ["ravine", "copy", "handle", "main play", "step", "reset", "steps", "rate", "momentum"]
     # and out again: no trap
     assert tab.evaluate("document.activeElement.textContent") == "After the widget."
@@ -182,7 +140,7 @@ def test_all_of_it_by_keyboard_alone(made_up, context):
         tab.keyboard.press("Shift+Tab")
 
     tab.keyboard.press("ArrowLeft")  # the two surfaces
-    wait_until_said(tab, inside, "at (0.00, 0.00)")
+    wait_until_said(inside, "at (0.00, 0.00)")
     assert inside.get_by_role("radio", name="Bowl").is_checked()
     tab.keyboard.press("ArrowRight")
     tab.keyboard.press("Tab")
@@ -190,23 +148,23 @@ def test_all_of_it_by_keyboard_alone(made_up, context):
     handle = inside.get_by_role("slider", name="Starting point")
     for key in ("ArrowLeft", "ArrowDown", "Shift+ArrowLeft", "Shift+ArrowUp", "Shift+ArrowUp"):
         tab.keyboard.press(key)
-    wait_until_said(tab, inside, "After 30 steps at (0.44")  # 3.9 * 0.93^30
+    wait_until_said(inside, "After 30 steps at (0.44")  # 3.9 * 0.93^30
     assert handle.get_attribute("aria-valuetext") == "theta 1 is 3.9, theta 2 is 3.5"  # the edge
     assert handle.get_attribute("aria-valuenow") == "3.9"
     tab.keyboard.press("Home")
-    wait_until_said(tab, inside, "at (0.57, 0.00)")
+    wait_until_said(inside, "at (0.57, 0.00)")
 
     for _ in range(3):
         tab.keyboard.press("Tab")
     tab.keyboard.press("Enter")  # Reset
-    wait_until_said(tab, inside, "After 0 steps")
+    wait_until_said(inside, "After 0 steps")
     tab.keyboard.press("Shift+Tab")
     tab.keyboard.press("Space")  # Step
-    wait_until_said(tab, inside, "After 1 step at")
+    wait_until_said(inside, "After 1 step at")
     tab.keyboard.press("Shift+Tab")
     tab.keyboard.press("Enter")  # Play
     assert inside.get_by_role("button", name="Pause").is_visible()
-    wait_until_said(tab, inside, "After 4 steps")
+    wait_until_said(inside, "After 4 steps")
     tab.keyboard.press("Enter")  # Pause
     rest = said(inside)
     tab.wait_for_timeout(400)
@@ -227,34 +185,21 @@ def test_all_of_it_by_keyboard_alone(made_up, context):
 
 def test_focus_can_be_seen_on_everything(made_up, context):
     tab, inside = opened(made_up, context)
-    tab.get_by_role("link", name="Download notebook").focus()
-    seen = 0
-    for _ in range(40):
-        tab.keyboard.press("Tab")
-        look = tab.frames[1].evaluate("""() => {
-            const at = document.getElementById("widget").shadowRoot?.activeElement;
-            if (!at || !document.hasFocus()) return null;
-            const shown = at.matches(".choice input") ? at.nextElementSibling : at.querySelector(".ring") ?? at;
-            const style = getComputedStyle(shown);
-            return at.querySelector(".ring") ? style.stroke : style.outlineStyle + style.outlineWidth;
-        }""")
-        if look:
-            seen += 1
-            assert look == "solid3px" or look.startswith("rgb"), look
-        elif seen:
-            break
-    assert seen == 9
+    looks = stops(tab, look="""(() => {
+        const shown = at.matches(".choice input") ? at.nextElementSibling : at.querySelector(".ring") ?? at;
+        const style = getComputedStyle(shown);
+        return at.querySelector(".ring") ? style.stroke : style.outlineStyle + style.outlineWidth;
+    })()""")
+    assert len(looks) == 9
+    for look in looks:
+        assert look == "solid3px" or look.startswith("rgb"), look
 
 
 def test_changes_are_spoken_in_words_and_not_too_often(made_up, context):
     tab, inside = opened(made_up, context)
     live = inside.get_by_role("status")
     assert live.get_attribute("aria-live") == "polite" and live.inner_text() == ""
-    tab.frames[1].evaluate("""() => {
-        window.spoken = [];
-        const live = document.getElementById("widget").shadowRoot.querySelector(".live");
-        new MutationObserver(() => spoken.push(live.textContent)).observe(live, { childList: true });
-    }""")
+    listen(tab)
     inside.get_by_role("slider", name="Learning rate").focus()
     for _ in range(14):
         tab.keyboard.press("ArrowRight")
@@ -278,9 +223,9 @@ def test_changes_are_spoken_in_words_and_not_too_often(made_up, context):
 def test_playing_ends_with_the_last_step_and_starts_anew(made_up, context):
     tab, inside = opened(made_up, context, "?descent.steps=98&descent.rate=0.05")
     inside.get_by_role("button", name="Play").click()
-    wait_until_said(tab, inside, "After 100 steps")
+    wait_until_said(inside, "After 100 steps")
     inside.get_by_role("button", name="Play").click()
-    wait_until_said(tab, inside, "After 2 steps")
+    wait_until_said(inside, "After 2 steps")
 
 
 def test_a_run_that_flies_away_ends_by_itself(made_up, context):
@@ -346,7 +291,7 @@ def test_state_goes_into_the_address_and_comes_back(made_up, context):
     shown = said(inside)
     tab.reload()
     inside.locator(".copy").wait_for()
-    wait_until_said(tab, inside, shown)
+    wait_until_said(inside, shown)
     assert inside.get_by_role("slider", name="Momentum").input_value() == "0.99"
     assert inside.get_by_role("radio", name="Bowl").is_checked()
 
@@ -374,7 +319,7 @@ def test_a_copied_link_leads_to_what_was_seen(made_up, context):
     tab.goto("about:blank")
     tab.goto(link)
     inside.locator(".copy").wait_for()
-    wait_until_said(tab, inside, shown)
+    wait_until_said(inside, shown)
     assert tab.locator("#widget-descent").evaluate("frame => frame.getBoundingClientRect().top < innerHeight / 2")
 
 
@@ -393,17 +338,6 @@ def test_a_page_takes_no_orders_from_strangers(made_up, context):
 # --- look -----------------------------------------------------------------------------------
 
 
-# What a page must have, and a part of one must not repeat.
-OF_PAGES = {"landmark-one-main", "page-has-heading-one", "region"}
-
-
-def faults(found) -> list[str]:
-    """What axe found in a frame."""
-    assert len(found.response["passes"]) > 10
-    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found.response["violations"]
-            if one["id"] not in OF_PAGES]
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_theme_follows_the_page_and_axe_finds_nothing(made_up, scheme):
     other = {"light": "dark", "dark": "light"}[scheme]
@@ -419,21 +353,9 @@ def test_theme_follows_the_page_and_axe_finds_nothing(made_up, scheme):
         inside.locator(f'#widget[data-theme="{other}"]').wait_for()
 
 
-def luminance(color: str) -> float:
-    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    parts = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return float(np.dot(parts, [0.2126, 0.7152, 0.0722]))
-
-
-def contrast(one: str, two: str) -> float:
-    low, high = sorted([luminance(one), luminance(two)])
-    return (high + 0.05) / (low + 0.05)
-
-
 def test_colours_have_contrast_also_in_drawings():
     """axe does not look at drawings: the path on the darkest and the palest part of the map."""
-    style = (base.HERE / "base.js").read_text("utf-8").split("@media")[0]
-    themes = [dict(re.findall(r"--(\S+): (#\w{6})", block)) for block in re.split(r"data-theme=\"dark\"\]\) \.card", style)]
+    themes = palettes()
     assert len(themes) == 2
     for colors in themes:
         field, back = colors["field"], colors["back"]

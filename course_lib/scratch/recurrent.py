@@ -148,7 +148,7 @@ def lstm_gradients(
 
 
 def to_torch(params: dict) -> dict:
-    """The arrays of PyTorch's ``RNN`` or ``LSTM``, with a second bias of 0.
+    """The arrays of PyTorch's layers, with a second bias of 0.
 
     Matrices are (out, in) there. PyTorch adds two biases; the whole bias goes into the first.
     """
@@ -175,7 +175,7 @@ def to_keras(params: dict) -> list[np.ndarray]:
 
 
 def from_keras(weights: list[np.ndarray]) -> dict:
-    """Our parameters out of ``get_weights`` of ``SimpleRNN`` or ``LSTM``."""
+    """Our parameters out of a Keras layer's ``get_weights``."""
     names = ("input", "recurrent", "bias")
     return dict(zip(names, weights, strict=True))
 

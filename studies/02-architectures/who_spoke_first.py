@@ -5,7 +5,8 @@ so what the first frames said must be kept over 40 others. Rows: a plain RNN wit
 recurrent weights, and LSTMs whose forget gates start with the bias 0, 1 (Keras's default) or 3; 32
 units each. 200 steps of Adam on 32 fresh chains of training utterances, the norm of the gradient
 clipped at 1. Each row gets the same three rates; the rate is chosen on 300 chains of validation
-utterances, and 600 chains of test utterances are reported. Guessing is right in one of nine. Each
+utterances, and 600 chains of test utterances are reported. Always naming the commonest
+speaker of the test part is right on 0.24 of them. Each
 seed draws other weights and other chains, the same in both frameworks.
 """
 

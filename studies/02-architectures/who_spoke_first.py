@@ -1,6 +1,6 @@
 """Who spoke first? A plain RNN and LSTMs whose forget gates start more or less open.
 
-Chains of vowels: one utterance, then 40 frames of other speakers. The label is the first speaker,
+Chains of vowels: one utterance, then 40 frames of others. The label is the first speaker,
 so what the first frames said must be kept over 40 others. Rows: a plain RNN with orthogonal
 recurrent weights, and LSTMs whose forget gates start with the bias 0, 1 (Keras's default) or 3; 32
 units each. 200 steps of Adam on 32 fresh chains of training utterances, the norm of the gradient

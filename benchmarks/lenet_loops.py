@@ -68,8 +68,7 @@ def torch_forms(x, y, order) -> dict[str, Callable]:
     def plain():
         return model().to(memory_format=torch.contiguous_format)
 
-    def loader(workers: int = 0):
-        keep = workers > 0
+    def loader(workers: int = 0, keep: bool = False):
         return DataLoader(TensorDataset(x, y), BATCH, sampler=rows, num_workers=workers,
                           persistent_workers=keep)
 
@@ -94,9 +93,9 @@ def torch_forms(x, y, order) -> dict[str, Callable]:
 
         return net, epoch
 
-    def with_loader(workers):
+    def with_loader(workers, keep=False):
         def form():
-            net, batches = plain(), loader(workers)
+            net, batches = plain(), loader(workers, keep)
             optimizer = torch.optim.Adam(net.parameters(), RATE, fused=True)
 
             def epoch():
@@ -119,6 +118,7 @@ def torch_forms(x, y, order) -> dict[str, Callable]:
         "D2L's loop": d2l,
         "DataLoader, no worker": with_loader(0),
         "DataLoader, 2 workers": with_loader(2),
+        "DataLoader, 2 workers kept": with_loader(2, keep=True),
         "the course's loop": course,
     }
 

@@ -104,6 +104,7 @@ const LOOK = `
   @container (max-width: 400px) {
     .said { min-height: 4.35em; }
     .choice span { padding-inline: clamp(0.3rem, 2.6cqi, 0.7rem); }
+    .kernel span { padding-inline: clamp(0.2rem, 5.5cqi - 0.75rem, 0.7rem); }
   }
 `;
 

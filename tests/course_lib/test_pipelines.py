@@ -102,7 +102,7 @@ def test_a_buffer_shuffles_like_tensorflow():
 
     runs, rng = 3000, np.random.default_rng(0)
     rows = tf.data.Dataset.range(6)
-    many = tf.data.Dataset.range(runs).flat_map(lambda _: rows.shuffle(3).batch(6))
+    many = rows.shuffle(3, seed=0, reshuffle_each_iteration=True).batch(6).repeat(runs)
     theirs = np.array(list(many.as_numpy_iterator()))
     ours = np.array([buffer_shuffle(np.arange(6), 3, rng) for _ in range(runs)])
     for row in range(6):

@@ -8,7 +8,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from course_lib.scratch import convolution as scratch
 from course_lib.widgets import ConvolutionWidget, convolution
-from widget_frames import ADDRESS, contrast, faults, listen, module_in_browser, opened, palettes, said, stops, wait_until_said
+from widget_frames import (
+    ADDRESS, contrast, faults, listen, module_in_browser, opened, palettes, said, stop_the_clock, stops,
+    wait_for_height, wait_until_said,
+)
 
 PAGE = "book/02-made-up/convolution.html"
 SAID = re.compile(r"Output row \d+, column \d+ of (\d+) × \1: the nine products add up to −?\d+\.\d{2,4}\."
@@ -157,15 +160,17 @@ def test_what_is_shown_adds_up(made_up, context):
 
 
 def test_changes_are_spoken_in_words_and_not_too_often(made_up, context):
+    context.clock.install()
     tab, inside = opened(made_up, context, PAGE)
     live = inside.get_by_role("status")
     assert live.get_attribute("aria-live") == "polite" and live.inner_text() == ""
     listen(tab)
+    stop_the_clock(tab)
     inside.locator(".out").focus()
     for _ in range(10):
         tab.keyboard.press("ArrowDown")
-        tab.wait_for_timeout(20)
-    tab.wait_for_timeout(900)
+        tab.clock.run_for(20)
+    tab.clock.run_for(900)
     spoken = tab.frames[1].evaluate("spoken")
     assert len(spoken) == 1 and SAID.fullmatch(spoken[0]) and spoken[0] == said(inside)
 
@@ -281,11 +286,9 @@ def test_the_frame_of_the_window_can_be_seen_on_paper_and_on_ink():
 def test_it_fits_and_the_frame_is_as_high_as_the_widget(made_up, width):
     with made_up.context(viewport={"width": width, "height": 900}) as context:
         tab, inside = opened(made_up, context, PAGE, "?convolution.kernel=blur")
-        tab.wait_for_timeout(200)
+        wait_for_height(tab, "#widget-convolution")
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert tab.frames[1].evaluate("document.documentElement.scrollWidth <= innerWidth")
-        needed = tab.frames[1].evaluate("document.documentElement.scrollHeight")
-        assert abs(tab.locator("#widget-convolution").bounding_box()["height"] - needed) <= 1
         card = inside.locator(".card").bounding_box()
         for part in inside.locator("button, .choice, svg, .terms p, .said").all():
             box = part.bounding_box()

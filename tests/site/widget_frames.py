@@ -31,7 +31,28 @@ def said(inside) -> str:
 
 
 def wait_until_said(inside, words) -> None:
-    inside.locator(".said", has_text=words).wait_for(timeout=5000)
+    """Wait for words that stay. For words that pass, give a pattern that also fits what follows them."""
+    inside.locator(".said", has_text=words).wait_for(timeout=10_000)
+
+
+def stop_the_clock(tab) -> None:
+    """Timers and drawings of the tab and its frames run only in `tab.clock.run_for(milliseconds)` from now on.
+
+    The tab's clock must have been installed before it was opened (`context.clock.install()`).
+    A loaded machine then cannot make a test of time fail.
+    """
+    tab.clock.pause_at(tab.evaluate("Date.now()") + 10_000)
+
+
+def wait_for_height(tab, frame) -> None:
+    """Wait until the frame is as high as what stands in it."""
+    needed = "document.documentElement.scrollHeight"
+    for _ in range(100):
+        box, inner = tab.locator(frame).bounding_box(), tab.frames[1].evaluate(needed)
+        if abs(box["height"] - inner) <= 1:
+            return
+        tab.wait_for_timeout(50)
+    raise AssertionError(f"the frame is {box['height']} px high, its content {inner}")
 
 
 @contextmanager

@@ -1,0 +1,88 @@
+"""Whether the weights of two models are the same, and if not, what went wrong in copying."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from course_lib.parity.capture import Call
+from course_lib.parity.findings import Finding
+from course_lib.parity.layouts import LAYOUTS
+from course_lib.parity.matching import distance
+
+
+def owner(layer):
+    """Where a layer keeps its variables: itself, or the cell of a recurrent layer."""
+    return getattr(layer, "cell", layer)
+
+
+def variables(ours: Call, theirs: Call) -> dict[str, tuple[object, list[str], np.ndarray]]:
+    """Keras's name of a variable -> (variable, torch's names, torch's value in Keras's layout)."""
+    found = {}
+    own = dict(ours.layer.named_parameters(recurse=False))
+    own |= dict(ours.layer.named_buffers(recurse=False))
+    for attribute, (names, change) in LAYOUTS[ours.kind, theirs.kind].items():
+        variable = getattr(owner(theirs.layer), attribute, None)
+        given = [own[name].detach().cpu().numpy() for name in names if own.get(name) is not None]
+        if variable is not None and len(given) == len(names):
+            found[attribute] = variable, list(names), change(*given)
+    return found
+
+
+def judge(ours: Call, theirs: Call, tolerance: float) -> tuple[list[Finding], float]:
+    """(findings about the weights of one pair of layers, the largest difference)."""
+    findings, largest = [], 0.0
+    where = f"{ours.name} and {theirs.name}"
+    table = variables(ours, theirs)
+    for attribute, (variable, names, value) in table.items():
+        actual = variable.numpy()
+        size = distance(value, actual)
+        if size <= tolerance:
+            largest = max(largest, size)
+            continue
+        largest = max(largest, size)
+        if value.shape != actual.shape:
+            what = (f"{attribute} has shape {actual.shape} in Keras; PyTorch's"
+                    f" {' + '.join(names)} would need {value.shape}")
+            findings.append(Finding("weights", where, what, None, "Make the sizes equal.", size))
+            continue
+        findings.append(_cause(ours, attribute, names, value, actual, where, size, tolerance))
+    for attribute in ("bias", "kernel", "gamma", "beta"):
+        variable = getattr(owner(theirs.layer), attribute, None)
+        if variable is not None and hasattr(variable, "shape") and attribute not in table:
+            if np.abs(variable.numpy() - (attribute == "gamma")).max() > 0:
+                findings.append(Finding(
+                    "weights", where, f"Keras has a {attribute} that PyTorch has not", None,
+                    f"Switch it off in Keras (for a bias: use_bias=False), or on in PyTorch."))
+    return findings, largest
+
+
+def _cause(ours, attribute, names, value, actual, where, size, tolerance) -> Finding:
+    raw = [dict(ours.layer.named_parameters()).get(name) for name in names]
+    raw = [r.detach().cpu().numpy() for r in raw if r is not None]
+
+    def found(what, row, guess=None, cure=""):
+        after = None if guess is None else distance(guess, actual)
+        return Finding("weights", where, what, row, cure, size, after)
+
+    if attribute == "bias" and len(raw) == 2 and raw[0].shape == actual.shape:
+        for name, one in zip(names, raw, strict=True):
+            if distance(one, actual) <= tolerance:
+                return found(f"Keras's bias holds {name} alone, not the sum of {' and '.join(names)}",
+                             "lstm-biases", one)
+    if ours.kind == "GRU" and raw:
+        plain = np.stack(raw) if attribute == "bias" else raw[0].T
+        if plain.shape == actual.shape and distance(plain, actual) <= tolerance:
+            return found(f"{attribute} was copied with PyTorch's order of gates", "gru-gates", plain)
+    if raw and raw[0].shape == actual.shape and raw[0].ndim >= 2:
+        if distance(raw[0], actual) <= tolerance:
+            row = "kernel-layout" if raw[0].ndim == 2 else None
+            return found(f"{attribute} was copied without putting its axes in Keras's order",
+                         row, raw[0], "" if row else "Permute the axes of the kernel.")
+    if attribute.startswith("moving_"):
+        start = float(attribute == "moving_variance")
+        if np.all(actual == start):
+            return found(f"{attribute} stands at its start, {start:g}: running statistics were not"
+                         " copied", None, np.full_like(actual, start),
+                         "Copy the buffers too, not only the parameters:"
+                         " course_lib.parity.copy_weights does.")
+    return found(f"{attribute} holds other numbers: not copied, or trained on", "initialisers")

@@ -1,0 +1,93 @@
+"""What the port doctor says: findings, notes, and how they read."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass, field
+
+from course_lib.parity.rosetta import ROWS
+
+STAGES = ("dtype", "layers", "weights", "outputs", "training outputs", "state", "loss",
+          "gradients", "update")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference: where it is, what it is, and what to do.
+
+    ``row`` is the Rosetta row that explains it, or None where the doctor sees the difference but
+    has no name for it. ``before`` is the largest difference, relative to the largest number of
+    PyTorch's side; ``after`` is what is left when PyTorch computes with Keras's convention, where
+    that was tried: near 0, the explanation is proven, not guessed.
+    """
+
+    stage: str
+    where: str
+    what: str
+    row: str | None = None
+    cure: str = ""
+    before: float = float("nan")
+    after: float | None = None
+
+    def __str__(self) -> str:
+        size = "" if self.before != self.before else f" They part by {self.before:.1e}"
+        if size and self.after is not None:
+            size += f"; with Keras's convention in PyTorch, by {self.after:.1e}"
+        cure = self.cure or (ROWS[self.row].cure if self.row else "")
+        lines = [f"{self.stage}, {self.where}: {self.what}.{size and size + '.'}"]
+        lines += [f"Cure: {cure}"] if cure else []
+        lines += [f"Rosetta row: {self.row}"] if self.row else []
+        return "\n".join(textwrap.fill(line, 92, subsequent_indent="  ") for line in lines)
+
+
+@dataclass
+class Report:
+    """All that the port doctor found, in the order in which the models part.
+
+    ``findings`` are differences, the first first; ``notes`` are remarks that make no difference
+    here, or that no setting can remove; ``unmatched`` names what was not compared;
+    ``sizes`` holds the largest relative difference of each stage.
+    """
+
+    dtypes: tuple[str, str] = ("", "")
+    matched: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+    unmatched: list[str] = field(default_factory=list)
+    sizes: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def agree(self) -> bool:
+        """Whether no difference was found in what could be compared."""
+        return not self.findings
+
+    @property
+    def first(self) -> Finding | None:
+        """The first difference, or None."""
+        return self.findings[0] if self.findings else None
+
+    @property
+    def rows(self) -> list[str]:
+        """The Rosetta rows of the findings, in order, each once."""
+        return list(dict.fromkeys(f.row for f in self.findings if f.row))
+
+    def saw(self, stage: str, size: float) -> None:
+        """Remember the largest difference of a stage."""
+        self.sizes[stage] = max(size, self.sizes.get(stage, 0.0))
+
+    def __str__(self) -> str:
+        kinds = self.dtypes[0] if len(set(self.dtypes)) == 1 else " and ".join(self.dtypes)
+        lines = [f"{self.matched} layers matched, computed in {kinds}."]
+        for stage in STAGES:
+            if stage in self.sizes:
+                lines.append(f"  {stage:17} largest difference {self.sizes[stage]:.1e}")
+        if self.agree:
+            lines += ["", "The two models agree in all that was compared."]
+        for number, finding in enumerate(self.findings, start=1):
+            lines += ["", f"{number}. {finding}"]
+        for title, texts in (("Notes", map(str, self.notes)), ("Not compared", self.unmatched)):
+            texts = list(texts)
+            if texts:
+                lines += ["", f"{title}:"]
+                lines += [textwrap.indent(text, "  ") for text in texts]
+        return "\n".join(lines)

@@ -1,0 +1,185 @@
+"""What is set on either side of a pair of layers, and what PyTorch computes with Keras's settings."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from course_lib.parity.layouts import LAYOUTS
+
+# Pairs of layers that have no weights to copy but settings, or an order, to get wrong.
+ACTIVATIONS = ("ReLU", "GELU", "LeakyReLU", "Sigmoid", "Tanh", "SiLU", "ELU", "Softmax", "Softplus")
+WEIGHTLESS = {
+    ("Dropout", "Dropout"), ("Flatten", "Flatten"),
+    ("MaxPool2d", "MaxPooling2D"), ("AvgPool2d", "AveragePooling2D"),
+    ("MaxPool1d", "MaxPooling1D"), ("AvgPool1d", "AveragePooling1D"),
+    *((a, "Activation") for a in ACTIVATIONS),
+    *((a, b) for a in ACTIVATIONS for b in ("ReLU", "LeakyReLU", "ELU", "Softmax")),
+}
+PAIRS = set(LAYOUTS) | WEIGHTLESS
+TORCH_KINDS, KERAS_KINDS = {a for a, _ in PAIRS}, {b for _, b in PAIRS}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting that differs: its values, and the torch module with Keras's value."""
+
+    name: str
+    torch: object
+    keras: object
+    row: str | None
+    changed: Callable[[np.ndarray], np.ndarray] | None = None  # torch input -> output
+    of_state: bool = False       # shows in running statistics, not in outputs
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.torch} in PyTorch and {self.keras} in Keras"
+
+
+def _with(module, **values):
+    """The module's function with other attributes, on NumPy arrays."""
+    def run(array):
+        import torch
+
+        other = copy.deepcopy(module)
+        for name, value in values.items():
+            setattr(other, name, value)
+        with torch.no_grad():
+            return other(torch.from_numpy(array)).numpy()
+
+    return run
+
+
+def _pair(value, rank=2):
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
+
+
+def differing(torch_kind: str, module, keras_kind: str, layer) -> list[Setting]:
+    """All settings of a pair of layers that do not say the same."""
+    found = []
+
+    def compare(name, ours, theirs, row=None, same=None, of_state=False, **values):
+        equal = np.isclose(ours, theirs, rtol=1e-6, atol=0) if same is None else same
+        if not equal:
+            run = _with(module, **values) if values else None
+            found.append(Setting(name, ours, theirs, row, run, of_state))
+
+    if torch_kind.startswith("BatchNorm"):
+        compare("epsilon", module.eps, layer.epsilon, "batch-norm-epsilon", eps=layer.epsilon)
+        momentum = module.momentum
+        compare("weight of a new batch in the running statistics", momentum, 1 - layer.momentum,
+                "batch-norm-momentum", of_state=True,
+                same=momentum is not None and bool(np.isclose(momentum, 1 - layer.momentum, rtol=1e-5)))
+    elif torch_kind == "LayerNorm":
+        compare("epsilon", module.eps, layer.epsilon, "layer-norm-epsilon", eps=layer.epsilon)
+    elif torch_kind == "GroupNorm":
+        compare("epsilon", module.eps, layer.epsilon, "group-norm-epsilon", eps=layer.epsilon)
+        compare("number of groups", module.num_groups, layer.groups, num_groups=layer.groups)
+    elif torch_kind == "RMSNorm":
+        import torch
+
+        eps = torch.finfo(module.weight.dtype).eps if module.eps is None else module.eps
+        compare("epsilon", eps, layer.epsilon, "rms-norm-epsilon", eps=layer.epsilon)
+    elif (torch_kind, keras_kind) == ("LeakyReLU", "LeakyReLU"):
+        slope = float(layer.negative_slope)
+        compare("slope", module.negative_slope, slope, "leaky-relu-slope", negative_slope=slope)
+    elif torch_kind in ("MaxPool2d", "AvgPool2d", "Conv2d"):
+        found += _windows(torch_kind, module, layer)
+    elif torch_kind == "ConvTranspose2d":
+        found += _transposed(module, layer)
+    elif torch_kind == "Embedding":
+        if module.padding_idx is not None:
+            row = "embedding-padding"
+            found.append(Setting("row without gradient", module.padding_idx, None, row, of_state=True))
+    elif torch_kind in ("RNN", "LSTM", "GRU"):
+        if bool(module.bidirectional) or getattr(layer, "go_backwards", False):
+            compare("direction", "both ways" if module.bidirectional else "forwards",
+                    "backwards" if layer.go_backwards else "forwards", same=False)
+        ours = {"RNN": getattr(module, "nonlinearity", "tanh")}.get(torch_kind, "tanh")
+        theirs = layer.activation.__name__
+        compare("activation", ours, theirs, same=ours == theirs)
+    return found
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """What "same" adds before and after an axis (TensorFlow's rule; more of it after)."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def _windows(kind, module, layer):
+    """Padding and stride of convolutions and pools."""
+    import torch
+    from torch.nn import functional as F
+
+    kernel, stride = _pair(module.kernel_size), _pair(module.stride)
+    theirs = _pair(layer.pool_size if kind != "Conv2d" else layer.kernel_size)
+    their_stride = _pair(layer.strides)
+    row = {"Conv2d": "strided-convolution-padding", "MaxPool2d": "max-pool-padding",
+           "AvgPool2d": "average-pool-padding"}[kind]
+    found = []
+    if kernel != theirs:
+        found.append(Setting("size of the window", kernel, theirs, None))
+    if stride != their_stride:
+        found.append(Setting("stride", stride, their_stride, None))
+    if kind == "Conv2d" and _pair(module.dilation) != _pair(layer.dilation_rate):
+        found.append(Setting("dilation", _pair(module.dilation), _pair(layer.dilation_rate), None))
+    if found or isinstance(module.padding, str):
+        return found
+    padding = _pair(module.padding)
+    if layer.padding == "valid":
+        if padding != (0, 0):
+            run = _with(module, padding=(0, 0)) if kind != "Conv2d" else None
+            found.append(Setting("padding", padding, "'valid', none", None, run))
+        return found
+
+    def on_the_right(array):
+        other, sides = copy.deepcopy(module), []
+        for axis in (-1, -2):
+            sides += same_padding(array.shape[axis], kernel[axis], stride[axis])
+        other.padding = 0 if kind != "Conv2d" else (0, 0)
+        fill = float("-inf") if kind == "MaxPool2d" else 0.0
+        with torch.no_grad():
+            x = F.pad(torch.from_numpy(array), sides, value=fill)
+            if kind != "AvgPool2d":
+                return other(x).numpy()
+            ones = F.pad(torch.ones_like(torch.from_numpy(array)), sides)
+            return (other(x) / other(ones)).numpy()
+
+    symmetric = all(p == k // 2 for p, k in zip(padding, kernel, strict=True)) and stride == (1, 1)
+    counts = kind == "AvgPool2d" and padding != (0, 0) and module.count_include_pad
+    if not symmetric or counts or any(k % 2 == 0 for k in kernel) and padding != (0, 0):
+        ours = f"{padding} on both sides" + (", counted in the mean" if counts else "")
+        found.append(Setting("padding", ours, "'same', more of it on the right", row, on_the_right))
+    return found
+
+
+def _transposed(module, layer):
+    """Padding of a transposed convolution: no number of torch's is Keras's 'same' at stride 2."""
+    if layer.padding == "valid":
+        same = _pair(module.padding) == (0, 0) and _pair(module.output_padding) == (0, 0)
+    else:
+        same = all(s == 1 and p == k // 2 for s, p, k in zip(
+            _pair(module.stride), _pair(module.padding), _pair(module.kernel_size), strict=True))
+    if same:
+        return []
+    ours = f"{_pair(module.padding)}, output padding {_pair(module.output_padding)}"
+    kernel = _pair(module.kernel_size)
+
+    def cropped(array):
+        import torch
+
+        other = copy.deepcopy(module)
+        other.padding = other.output_padding = (0, 0)
+        with torch.no_grad():
+            full = other(torch.from_numpy(array))
+        if layer.padding == "valid":
+            return full.numpy()
+        rows, columns = (n * s for n, s in zip(array.shape[-2:], _pair(module.stride), strict=True))
+        top, left = ((k - s) // 2 if k > s else 0
+                     for k, s in zip(kernel, _pair(module.stride), strict=True))
+        return full[..., top:top + rows, left:left + columns].numpy()
+
+    return [Setting("padding", ours, repr(layer.padding), "transposed-convolution", cropped)]

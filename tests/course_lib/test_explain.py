@@ -1,0 +1,138 @@
+"""The port doctor: planted differences are named, equal pairs are left alone, nothing is changed."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from ported_pairs import EQUAL, PLANTED, Pair
+
+from course_lib import parity
+
+
+def examined(pair: Pair):
+    return parity.explain(pair.torch_model, pair.keras_model, pair.batch, **pair.more)
+
+
+def named(pair: Pair, report) -> bool:
+    """Whether the first finding is the plant, and no other row is blamed."""
+    first = report.first
+    if first is None or first.stage != pair.stage:
+        return False
+    return first.row == pair.row and pair.word in first.what
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_equal_pairs_get_no_diagnosis(name):
+    report = examined(EQUAL[name]())
+    assert report.agree, str(report)
+    assert report.matched and not report.unmatched and report.sizes
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_difference_is_named(name):
+    pair = PLANTED[name]()
+    report = examined(pair)
+    assert named(pair, report), f"planted {pair.stage}: {pair.row or pair.word}\n{report}"
+    assert {f.row for f in report.findings} <= {pair.row, *pair.also}, str(report)
+
+
+def test_there_are_enough_pairs():
+    assert len(EQUAL) >= 10 and len(PLANTED) >= 20
+
+
+# --- manners ----------------------------------------------------------------------------------
+
+
+def everything_of(pair):
+    """All that explain could change, as plain arrays."""
+    torch_optimizer = pair.more["optimizers"][0]
+    return {
+        "torch": [t.detach().clone().numpy() for t in pair.torch_model.state_dict().values()],
+        "gradients": [p.grad.clone().numpy() for p in pair.torch_model.parameters()],
+        "modes": [m.training for m in pair.torch_model.modules()],
+        "shares": [m.p for m in pair.torch_model.modules() if isinstance(m, torch.nn.Dropout)],
+        "hooks": [len(m._forward_hooks) for m in pair.torch_model.modules()],
+        "optimizer": [v.numpy().copy() for s in torch_optimizer.state.values() for v in s.values()],
+        "random": torch.get_rng_state().numpy(),
+        "keras": [v.numpy() for v in pair.keras_model.variables],
+        "rates": [layer.rate for layer in pair.keras_model.layers if hasattr(layer, "rate")],
+    }
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_neither_model_is_changed(broken):
+    import keras
+
+    pair = EQUAL["normalised_with_one_convention"]()
+    optimizer = torch.optim.SGD(pair.torch_model.parameters(), 0.125, momentum=0.5)
+    pair.more["optimizers"] = (optimizer, keras.optimizers.SGD(0.125, momentum=0.5))
+    pair.torch_model.train()
+    pair.torch_model[3].eval()                       # a mode of its own
+    pair.torch_model(torch.from_numpy(pair.batch[0])).sum().backward()
+    optimizer.step()
+    pair.keras_model.layers[0].kernel.assign_add(np.ones((6, 8)))
+    before, call = everything_of(pair), keras.layers.Layer.__call__
+    if broken:
+        def fail(prediction, target):
+            raise RuntimeError("a loss of the user's that fails")
+
+        pair.more["losses"] = (fail, pair.more["losses"][1])
+        with pytest.raises(RuntimeError, match="user's"):
+            examined(pair)
+    else:
+        assert not examined(pair).agree
+    after = everything_of(pair)
+    assert keras.layers.Layer.__call__ is call
+    for name, values in before.items():
+        np.testing.assert_equal(after[name], values, err_msg=name)
+
+
+def test_a_report_says_all_of_it_in_words():
+    pair = PLANTED["epsilon_of_batch_norm"]()
+    report = examined(pair)
+    text = str(report)
+    assert "4 layers matched, computed in float64" in text
+    assert "1. outputs, 1 and batch_normalization" in text and "epsilon is 1e-05 in PyTorch and 0.001 in Keras" in text
+    assert "Rosetta row: batch-norm-epsilon" in text and max(map(len, text.splitlines())) <= 96
+    assert report.rows == ["batch-norm-epsilon"] and report.first.after < 1e-12 < report.first.before
+    assert "agree in all" in str(examined(EQUAL["two_dense_layers"]()))
+
+
+def test_two_differences_in_one_pair_are_both_found():
+    import keras
+    from ported_pairs import lend, rows, seeded, sequential, stack
+
+    layers, nn, rng = keras.layers, torch.nn, seeded()
+    model = stack(nn.Linear(6, 8), nn.BatchNorm1d(8, momentum=0.125), nn.LeakyReLU(), nn.Linear(8, 3))
+    twin = sequential((6,), lambda: layers.Dense(8), lambda: layers.BatchNormalization(momentum=0.875),
+                      layers.LeakyReLU, lambda: layers.Dense(3))
+    report = examined(lend(Pair(model, twin, (rows(rng)[0], None))))
+    assert report.rows == ["batch-norm-epsilon", "leaky-relu-slope"]
+
+
+def test_what_has_no_counterpart_is_said():
+    import keras
+    from ported_pairs import rows, seeded, sequential, stack
+
+    layers, nn, rng = keras.layers, torch.nn, seeded()
+    model = stack(nn.Linear(6, 8), nn.Linear(8, 8), nn.PReLU(), nn.Linear(8, 3))
+    twin = sequential((6,), lambda: layers.Dense(8), lambda: layers.Dense(3))
+    text = str(examined(Pair(model, twin, (rows(rng)[0], None))))
+    assert "PyTorch 1 (Linear): no Keras layer fits it" in text
+    assert "PyTorch 2 (PReLU): never called, or of a kind not known" in text
+
+
+def test_a_batch_that_does_not_fit_is_refused_with_both_shapes():
+    pair = EQUAL["two_dense_layers"]()
+    with pytest.raises(parity.ParityError, match=r"PyTorch model cannot take inputs \[\(4, 5\)\]"):
+        parity.explain(pair.torch_model, pair.keras_model, np.zeros((4, 5)))
+    with pytest.raises(parity.ParityError, match="losses need labels"):
+        parity.explain(pair.torch_model, pair.keras_model, np.zeros((4, 6)), losses=pair.more["losses"])
+
+
+def test_a_keras_model_without_weights_is_refused():
+    import keras
+
+    with pytest.raises(parity.ParityError, match="call it once"):
+        parity.explain(torch.nn.Linear(2, 2), keras.Sequential([keras.layers.Dense(2)]), np.zeros((1, 2)))

@@ -484,7 +484,7 @@ class _Visit:
         found = dict(zip(map(id, params), tape.gradient(value, params), strict=True))
         excused = {f.where for f in self.report.findings if f.row == "embedding-padding" or f.stage == "layers"}
         # What is 0 but for rounding, such as a bias before batch normalisation, is called equal.
-        floor = 1e-6 * max((float(g.abs().max()) for g in self.torch_gradients.values()), default=0.0)
+        floor = 1e-3 * max((float(g.abs().max()) for g in self.torch_gradients.values()), default=0.0)
         for ours, theirs in self._weighted():
             where = f"{ours.name} and {theirs.name}"
             for attribute, (variable, names, _) in copied.variables(ours, theirs).items():

@@ -450,8 +450,9 @@ _OPTIMIZERS = {
     "embedding-gradients": Row(
         "Gradients of an embedding",
         "Dense, unless `sparse=True`.",
-        "`IndexedSlices`, one slice for each row looked up. Adam and others treat repeated rows in"
-        " another way than their formula.",
+        "`IndexedSlices`, one slice for each row looked up. Where rows repeat, Adam, AdamW, NAdam,"
+        " RMSprop, Adagrad, Adadelta and Ftrl take another step than with a dense gradient; SGD"
+        " and Lion do not.",
         "TensorFlow: `tf.convert_to_tensor(gradient)` before `apply`.",
         _MLP, "optimizers"),
     "nesterov-without-momentum": Row(

@@ -35,7 +35,8 @@ class Setting:
     of_state: bool = False       # shows in running statistics, not in outputs
 
     def __str__(self) -> str:
-        return f"{self.name} is {self.torch} in PyTorch and {self.keras} in Keras"
+        ours, theirs = (f"{v:g}" if isinstance(v, float) else v for v in (self.torch, self.keras))
+        return f"{self.name} is {ours} in PyTorch and {theirs} in Keras"
 
 
 def _with(module, **values):
@@ -84,7 +85,8 @@ def differing(torch_kind: str, module, keras_kind: str, layer) -> list[Setting]:
         compare("epsilon", eps, layer.epsilon, "rms-norm-epsilon", eps=layer.epsilon)
     elif (torch_kind, keras_kind) == ("LeakyReLU", "LeakyReLU"):
         slope = float(layer.negative_slope)
-        compare("slope", module.negative_slope, slope, "leaky-relu-slope", negative_slope=slope)
+        compare("slope", module.negative_slope, slope, "leaky-relu-slope",
+                negative_slope=float(np.float32(slope)))     # TensorFlow keeps it in float32
     elif torch_kind in ("MaxPool2d", "AvgPool2d", "Conv2d"):
         found += _windows(torch_kind, module, layer)
     elif torch_kind == "ConvTranspose2d":

@@ -103,6 +103,14 @@ def function_cause(before: list[np.ndarray], ours: np.ndarray, theirs: np.ndarra
     return None
 
 
+def _flattened(image, after) -> Cause:
+    if image.ndim == 3:
+        return Cause("the same numbers in another order: PyTorch flattens channel by channel, Keras step"
+                     " by step", "flatten-order", after, "Keras: `Permute((2, 1))` before `Flatten`.")
+    return Cause("the same numbers in another order: PyTorch flattens channel by channel, Keras pixel by"
+                 " pixel", "flatten-order", after)
+
+
 def order_cause(ours: np.ndarray, theirs: np.ndarray, tolerance: float,
                 images: list[np.ndarray]) -> Cause | None:
     """The same numbers in another order: flattened channels first or last, or axes swapped."""
@@ -112,15 +120,13 @@ def order_cause(ours: np.ndarray, theirs: np.ndarray, tolerance: float,
         if image.ndim >= 3 and image.size == ours.size:
             last = np.moveaxis(image, 1, -1).reshape(theirs.shape)
             if distance(last, theirs) <= tolerance:
-                return Cause("the same numbers in another order: PyTorch flattens channel by channel,"
-                             " Keras pixel by pixel", "flatten-order", distance(last, theirs))
+                return _flattened(image, distance(last, theirs))
     for image in images:
         if image.ndim >= 3 and ours.ndim == 2 and ours.shape == theirs.shape and (
                 ours.shape[1] % image.shape[1] == 0):
             last = np.moveaxis(ours.reshape(len(ours), image.shape[1], -1), 1, -1).reshape(ours.shape)
             if distance(last, theirs) <= tolerance:
-                return Cause("the same numbers in another order: PyTorch flattens channel by channel,"
-                             " Keras pixel by pixel", "flatten-order", distance(last, theirs))
+                return _flattened(image, distance(last, theirs))
     for axes in ((1, 0, 2), (0, 2, 1), (1, 0)):
         if ours.ndim == len(axes) and distance(ours.transpose(axes), theirs) <= tolerance:
             return Cause(f"the same numbers with axes in the order {axes}", None,
@@ -129,7 +135,7 @@ def order_cause(ours: np.ndarray, theirs: np.ndarray, tolerance: float,
     flat = np.sort(ours.ravel()), np.sort(theirs.ravel())
     if distance(*flat) <= tolerance:
         return Cause("the same numbers in another order", None, distance(*flat),
-                     "Look for a reshape that mixes axes.")
+                     "Look for a reshape that mixes axes, or for parts that are joined in another order.")
     return None
 
 
@@ -149,6 +155,10 @@ def sum_cause(ours: np.ndarray, theirs: np.ndarray, earlier: dict[str, np.ndarra
                 if distance(view, sign * gap) <= 10 * tolerance and np.abs(view).max() > 0:
                     return Cause(f"{with_it} adds {name}, {without} does not", None,
                                  distance(view, sign * gap), "Add the shortcut in both.")
+    slope, shift = np.polyfit(ours.ravel().astype(np.float64), theirs.ravel().astype(np.float64), 1)
+    if np.ptp(ours) and abs(shift) > 1e-3 and distance(slope * ours + shift, theirs) <= 10 * tolerance:
+        return Cause(f"Keras's numbers are PyTorch's times {slope:.6g}, plus {shift:.6g}", None,
+                     distance(slope * ours + shift, theirs), "Scale and shift in both, or in neither.")
     inside = np.abs(ours) > 1e-3 * np.abs(ours).max(initial=0)
     if inside.any():
         ratios = theirs[inside].astype(np.float64) / ours[inside]

@@ -28,8 +28,12 @@ def variables(ours: Call, theirs: Call) -> dict[str, tuple[object, list[str], np
     return found
 
 
-def judge(ours: Call, theirs: Call, tolerance: float) -> tuple[list[Finding], float]:
-    """(findings about the weights of one pair of layers, the largest difference)."""
+def judge(ours: Call, theirs: Call, tolerance: float,
+          others: dict[str, np.ndarray]) -> tuple[list[Finding], float]:
+    """(findings about the weights of one pair of layers, the largest difference).
+
+    ``others`` holds the right numbers of all variables, by words for each: some may have been exchanged.
+    """
     findings, largest = [], 0.0
     where = f"{ours.name} and {theirs.name}"
     table = variables(ours, theirs)
@@ -43,9 +47,12 @@ def judge(ours: Call, theirs: Call, tolerance: float) -> tuple[list[Finding], fl
         if value.shape != actual.shape:
             what = (f"{attribute} has shape {actual.shape} in Keras; PyTorch's"
                     f" {' + '.join(names)} would need {value.shape}")
-            findings.append(Finding("weights", where, what, None, "Make the sizes equal.", size))
+            cure = "Make the sizes equal."
+            if ours.kind == "GRU" and not theirs.layer.reset_after:
+                cure = "Keras: reset_after=True, as PyTorch's GRU is made."
+            findings.append(Finding("weights", where, what, None, cure))
             continue
-        findings.append(_cause(ours, attribute, names, value, actual, where, size, tolerance))
+        findings.append(_cause(ours, attribute, names, value, actual, where, size, tolerance, others))
     for attribute in ("bias", "kernel", "gamma", "beta"):
         variable = getattr(owner(theirs.layer), attribute, None)
         if variable is not None and hasattr(variable, "shape") and attribute not in table:
@@ -56,7 +63,7 @@ def judge(ours: Call, theirs: Call, tolerance: float) -> tuple[list[Finding], fl
     return findings, largest
 
 
-def _cause(ours, attribute, names, value, actual, where, size, tolerance) -> Finding:
+def _cause(ours, attribute, names, value, actual, where, size, tolerance, others) -> Finding:
     raw = [dict(ours.layer.named_parameters()).get(name) for name in names]
     raw = [r.detach().cpu().numpy() for r in raw if r is not None]
 
@@ -85,4 +92,8 @@ def _cause(ours, attribute, names, value, actual, where, size, tolerance) -> Fin
                          " copied", None, np.full_like(actual, start),
                          "Copy the buffers too, not only the parameters:"
                          " course_lib.parity.copy_weights does.")
+    for words, other in others.items():
+        for what, guess in ((words, other), (f"the absolute {words}", np.abs(other))):
+            if guess.shape == actual.shape and np.ptp(actual) and distance(guess, actual) <= tolerance:
+                return found(f"{attribute} holds {what}", None, guess, "Copy each to its own place.")
     return found(f"{attribute} holds other numbers: not copied, or trained on", "initialisers")

@@ -32,8 +32,11 @@ class Finding:
     def __str__(self) -> str:
         size = "" if self.before != self.before else f" They part by {self.before:.1e}"
         if size and self.after is not None:
-            size += f"; with Keras's convention in PyTorch, by {self.after:.1e}"
-        cure = self.cure or (ROWS[self.row].cure if self.row else "")
+            rest = f"by {self.after:.1e}"
+            if self.after > 1e-3 * self.before:
+                rest = f"still {rest}, so this is not all of it"
+            size += f"; with Keras's convention in PyTorch, {rest}"
+        cure = self.cure or (ROWS[self.row].cure if self.row in ROWS else "")
         lines = [f"{self.stage}, {self.where}: {self.what}.{size and size + '.'}"]
         lines += [f"Cure: {cure}"] if cure else []
         lines += [f"Rosetta row: {self.row}"] if self.row else []
@@ -58,8 +61,8 @@ class Report:
 
     @property
     def agree(self) -> bool:
-        """Whether no difference was found in what could be compared."""
-        return not self.findings
+        """Whether no difference was found, and nothing was left uncompared."""
+        return not self.findings and not self.unmatched
 
     @property
     def first(self) -> Finding | None:
@@ -81,8 +84,12 @@ class Report:
         for stage in STAGES:
             if stage in self.sizes:
                 lines.append(f"  {stage:17} largest difference {self.sizes[stage]:.1e}")
+        if self.sizes.get("weights") and any(f.stage == "weights" for f in self.findings):
+            lines.append("  (all that follows weights: with PyTorch's weights lent to Keras)")
         if self.agree:
-            lines += ["", "The two models agree in all that was compared."]
+            lines += ["", "The two models agree."]
+        elif not self.findings:
+            lines += ["", "No difference in what was compared, but not all was: see the end."]
         for number, finding in enumerate(self.findings, start=1):
             lines += ["", f"{number}. {finding}"]
         for title, texts in (("Notes", map(str, self.notes)), ("Not compared", self.unmatched)):

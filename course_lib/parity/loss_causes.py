@@ -50,6 +50,8 @@ def loss_cause(
 def _guesses(z, y, ours, theirs, torch_loss, keras_loss):
     """(what, row, cure, PyTorch's number, Keras's number) of each guess, as functions."""
     z = z.astype(np.float64)
+    if z.ndim > 2 and y.ndim == z.ndim - 1 and y.shape == (*z.shape[:1], *z.shape[2:]):
+        z = np.moveaxis(z, 1, -1)        # PyTorch's classes stand on axis 1
     n = len(z)
 
     def same():
@@ -75,8 +77,25 @@ def _guesses(z, y, ours, theirs, torch_loss, keras_loss):
                lambda: _entropy(_log_softmax(z), y).mean())
     yield ("Keras's loss gets its arguments in PyTorch's order: it wants (y_true, y_pred)",
            "loss-argument-order", "", lambda: keras_loss(z, y.astype(np.float64)), lambda: theirs)
+    binary = y.size == z.size and np.isin(y, (0, 1)).all()
+    if binary:
+        target = y.reshape(z.shape).astype(np.float64)
+        soft = lambda w=1.0: (w * target * np.logaddexp(0, -z)  # noqa: E731
+                              + (1 - target) * np.logaddexp(0, z)).mean()
+
+        def as_shares():
+            p = np.clip(z, 1e-7, 1 - 1e-7)
+            return -(target * np.log(p) + (1 - target) * np.log(1 - p)).mean()
+
+        yield ("PyTorch's loss takes logits, Keras's takes them for probabilities",
+               "logits-or-probabilities", "", soft, as_shares)
+        positive = getattr(torch_loss, "pos_weight", None)
+        if positive is not None:
+            w = positive.detach().cpu().numpy().astype(np.float64)
+            yield (f"PyTorch weights the positive class by {np.round(w, 6).tolist()}, Keras does not", "class-weights",
+                   "Give both the same weights.", lambda: soft(w), soft)
     weight = getattr(torch_loss, "weight", None)
-    if weight is not None and y.ndim == 1:
+    if weight is not None and y.ndim == 1 and z.ndim == 2:
         w = weight.detach().cpu().numpy().astype(np.float64)
         each = lambda: w[y.astype(int)] * _entropy(_log_softmax(z), y)  # noqa: E731
         yield ("with weights of classes PyTorch divides by the sum of the weights, Keras by the"

@@ -11,10 +11,55 @@ from course_lib.parity.settings import LAYOUTS, PAIRS
 
 
 def align(torch_calls: list[Call], keras_calls: list[Call]) -> list[tuple[Call, Call]]:
-    """Pairs of calls, in order: by name where names are equal, else by kind and size.
+    """Pairs of calls: by equal names, then by equal weights, then by order, kind and size.
 
-    The best common order of both runs: layers that have no counterpart are stepped over.
+    By order: the best common order of both runs; what has no counterpart is stepped over. Two
+    layers that are left over at last belong together if no other is of their kind and size.
     """
+    waiting = {(c.name, c.turn): c for c in keras_calls}
+    named = [(c, other) for c in torch_calls
+             if (other := waiting.get((c.name, c.turn))) and _worth(c, other)]
+    pairs = named
+    for step in (_by_weights, _in_order, _left_over):
+        taken = {id(c) for pair in pairs for c in pair}
+        pairs = pairs + step([c for c in torch_calls if id(c) not in taken],
+                             [c for c in keras_calls if id(c) not in taken])
+    return pairs
+
+
+def _weights(ours: Call, theirs: Call) -> tuple[np.ndarray, np.ndarray] | None:
+    """(torch's first parameter in Keras's layout, Keras's) of two layers that may belong together."""
+    kinds = (ours.kind, theirs.kind)
+    if kinds not in LAYOUTS:
+        return None
+    attribute, (names, change) = next(iter(LAYOUTS[kinds].items()))
+    weight = getattr(ours.layer, names[0], None)
+    variable = getattr(getattr(theirs.layer, "cell", theirs.layer), attribute, None)
+    if weight is None or variable is None:
+        return None
+    return change(weight.detach().cpu().numpy()), variable.numpy()
+
+
+def _by_weights(torch_calls: list[Call], keras_calls: list[Call]) -> list[tuple[Call, Call]]:
+    found, taken = [], set()
+    for ours in torch_calls:
+        for theirs in keras_calls:
+            both = _weights(ours, theirs) if ours.turn == theirs.turn and id(theirs) not in taken else None
+            if both and np.ptp(both[0]) and distance(*both) < 1e-6 and _worth(ours, theirs):
+                found.append((ours, theirs))
+                taken.add(id(theirs))
+                break
+    return found
+
+
+def _left_over(torch_calls: list[Call], keras_calls: list[Call]) -> list[tuple[Call, Call]]:
+    fitting = [(a, b) for a in torch_calls for b in keras_calls
+               if _worth(a, b) >= 1 and a.turn == b.turn]
+    return [(a, b) for a, b in fitting
+            if sum(a is c for c, _ in fitting) == 1 and sum(b is d for _, d in fitting) == 1]
+
+
+def _in_order(torch_calls: list[Call], keras_calls: list[Call]) -> list[tuple[Call, Call]]:
     rows, columns = len(torch_calls), len(keras_calls)
     best = np.zeros((rows + 1, columns + 1))
     for i in range(rows - 1, -1, -1):
@@ -41,10 +86,16 @@ def _worth(ours: Call, theirs: Call) -> float:
         return 0.0
     if kinds not in LAYOUTS:
         return 0.5
-    named = 10.0 if ours.name == theirs.name else 0.0
-    count = sum(p.numel() for p in ours.layer.parameters())
-    sizes = sum(int(np.prod(w.shape)) for w in theirs.layer.trainable_weights)
-    return named + (2.0 if count == sizes else 1.0)
+    module = ours.layer
+    if getattr(module, "num_layers", 1) > 1 or getattr(module, "bidirectional", False):
+        return 0.0                       # several of Keras's layers in one
+    both = _weights(ours, theirs)
+    if both is None:                     # a normalisation without weights of its own
+        bare = not list(module.parameters(recurse=False)) and not theirs.layer.trainable_weights
+        return 1.0 if bare else 0.0
+    if both[0].shape != both[1].shape:
+        return 0.0
+    return 2.0 if ours.name.split(".")[-1] != theirs.name.split("/")[-1] else 3.0
 
 
 def layouts(array: np.ndarray) -> Iterator[np.ndarray]:

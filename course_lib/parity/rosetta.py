@@ -470,6 +470,12 @@ _LOOPS = {
         "A model called as `model(x)` is in inference mode; `fit` passes `training=True`.",
         "Say it in both: `model.train()` and `model(x, training=True)`.",
         _RESNET, "loops"),
+    "keras-input-dtype": Row(
+        "A float64 model with a float32 entrance",
+        "A model has no entrance of its own: the input keeps its dtype.",
+        "`keras.Input` takes `floatx`, float32, even where all layers compute in float64, and rounds.",
+        "Keras: `keras.Input(shape, dtype=\"float64\")`.",
+        "07-best-practices/port-doctor.md#what-differs-between-the-frameworks-here", "loops"),
     "input-dtype": Row(
         "float64 into a float32 layer",
         "Raises an error.",

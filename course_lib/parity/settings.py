@@ -16,6 +16,7 @@ WEIGHTLESS = {
     ("Dropout", "Dropout"), ("Flatten", "Flatten"),
     ("MaxPool2d", "MaxPooling2D"), ("AvgPool2d", "AveragePooling2D"),
     ("MaxPool1d", "MaxPooling1D"), ("AvgPool1d", "AveragePooling1D"),
+    ("MaxPool2d", "AveragePooling2D"), ("AvgPool2d", "MaxPooling2D"),
     *((a, "Activation") for a in ACTIVATIONS),
     *((a, b) for a in ACTIVATIONS for b in ("ReLU", "LeakyReLU", "ELU", "Softmax")),
 }
@@ -57,8 +58,8 @@ def _pair(value, rank=2):
     return tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
 
 
-def differing(torch_kind: str, module, keras_kind: str, layer) -> list[Setting]:
-    """All settings of a pair of layers that do not say the same."""
+def differing(torch_kind: str, module, keras_kind: str, layer, rank: int = 0) -> list[Setting]:
+    """All settings of a pair of layers that do not say the same; ``rank`` is that of Keras's input."""
     found = []
 
     def compare(name, ours, theirs, row=None, same=None, of_state=False, **values):
@@ -68,12 +69,19 @@ def differing(torch_kind: str, module, keras_kind: str, layer) -> list[Setting]:
             found.append(Setting(name, ours, theirs, row, run, of_state))
 
     if torch_kind.startswith("BatchNorm"):
+        axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
+        compare("axis of the channels", "1, the last one in Keras's layout", axis, None,
+                same=not rank or axis % rank == rank - 1)
         compare("epsilon", module.eps, layer.epsilon, "batch-norm-epsilon", eps=layer.epsilon)
         momentum = module.momentum
         compare("weight of a new batch in the running statistics", momentum, 1 - layer.momentum,
                 "batch-norm-momentum", of_state=True,
                 same=momentum is not None and bool(np.isclose(momentum, 1 - layer.momentum, rtol=1e-5)))
     elif torch_kind == "LayerNorm":
+        axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+        ours = [-n for n in range(len(module.normalized_shape), 0, -1)]
+        compare("axes", ours, axes, None,
+                same=not rank or sorted(a % rank for a in axes) == [a % rank for a in ours])
         compare("epsilon", module.eps, layer.epsilon, "layer-norm-epsilon", eps=layer.epsilon)
     elif torch_kind == "GroupNorm":
         compare("epsilon", module.eps, layer.epsilon, "group-norm-epsilon", eps=layer.epsilon)
@@ -87,6 +95,9 @@ def differing(torch_kind: str, module, keras_kind: str, layer) -> list[Setting]:
         slope = float(layer.negative_slope)
         compare("slope", module.negative_slope, slope, "leaky-relu-slope",
                 negative_slope=float(np.float32(slope)))     # TensorFlow keeps it in float32
+    elif {torch_kind[:3], keras_kind[:3]} == {"Max", "Ave"} or {torch_kind[:3], keras_kind[:3]} == {
+            "Avg", "Max"}:
+        compare("kind of pooling", torch_kind, keras_kind, same=False)
     elif torch_kind in ("MaxPool2d", "AvgPool2d", "Conv2d"):
         found += _windows(torch_kind, module, layer)
     elif torch_kind == "ConvTranspose2d":
@@ -102,6 +113,14 @@ def differing(torch_kind: str, module, keras_kind: str, layer) -> list[Setting]:
         ours = {"RNN": getattr(module, "nonlinearity", "tanh")}.get(torch_kind, "tanh")
         theirs = layer.activation.__name__
         compare("activation", ours, theirs, same=ours == theirs)
+        if torch_kind != "RNN":
+            gate = layer.recurrent_activation.__name__
+            compare("activation of the gates", "sigmoid", gate, same=gate == "sigmoid")
+        if torch_kind == "GRU":
+            compare("place of the reset gate", "after the product", "before it: reset_after=False",
+                    same=bool(layer.reset_after))
+        compare("first axis", "batch" if module.batch_first else "steps: batch_first=False", "batch",
+                same=bool(module.batch_first))
     return found
 
 

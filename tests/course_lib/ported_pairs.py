@@ -275,6 +275,69 @@ def averaged_embeddings():
     return words()
 
 
+@equal
+def an_lstm_with_one_bias():
+    """The cure of two biases: one of them is 0 and does not train."""
+    rng = seeded(11)
+    model = Recurrent(nn.LSTM).double()
+    with torch.no_grad():
+        model.cell.bias_hh_l0.zero_()
+    model.cell.bias_hh_l0.requires_grad_(False)
+    twin = sequential((7, 3), lambda: L.LSTM(4), lambda: L.Dense(2))
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return lend(Pair(model, twin, (rng.normal(size=(5, 7, 3)), rng.integers(0, 2, 5)), more={
+        "losses": (F.cross_entropy, entropy()),
+        "optimizers": (torch.optim.SGD(trained, 0.125), keras.optimizers.SGD(0.125))}))
+
+
+class Cropped(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up, self.out = nn.ConvTranspose2d(3, 4, 3, stride=2), nn.Conv2d(4, 1, 1)
+
+    def forward(self, x):
+        return self.out(self.up(x)[:, :, :10, :10])
+
+
+@equal
+def a_transposed_convolution_that_is_cropped():
+    """The cure of the padding: outputs of different sizes, alike where they are used."""
+    rng = seeded(12)
+    twin = sequential((5, 5, 3), lambda: L.Conv2DTranspose(4, 3, 2, padding="same"), lambda: L.Conv2D(1, 1))
+    return lend(Pair(Cropped().double(), twin, (rng.normal(size=(4, 3, 5, 5)), None)))
+
+
+class Wired(nn.Module):
+    """Two dense layers of one size, called in another order than Keras calls them."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Linear(6, 4), nn.Linear(6, 4)
+
+    def forward(self, x):
+        return self.left(x) - self.right(x)
+
+
+class KerasWired(keras.Model):
+    def __init__(self):
+        super().__init__(dtype="float64")
+        self.left, self.right = (L.Dense(4, name=n, dtype="float64") for n in ("left", "right"))
+
+    def call(self, x, training=False):
+        right = self.right(x)
+        return self.left(x) - right
+
+
+@equal
+def layers_called_in_another_order():
+    rng = seeded(13)
+    model, twin = Wired().double(), KerasWired()
+    x = rng.normal(size=(5, 6))
+    twin(x)
+    parity.copy_weights(model, twin)
+    return Pair(model, twin, (x, None))
+
+
 # --- one planted difference each ------------------------------------------------------------------
 
 
@@ -614,6 +677,85 @@ def mean_over_elements_of_a_divergence():
 @planted
 def a_sum_for_a_mean():
     return lossy((nn.CrossEntropyLoss(reduction="sum"), entropy()), None, "PyTorch takes the sum")
+
+
+@planted
+def steps_before_the_batch():
+    rng = seeded()
+    model = Recurrent(nn.LSTM).double()
+    model.cell.batch_first = False
+    twin = sequential((7, 3), lambda: L.LSTM(4), lambda: L.Dense(2))
+    return lend(Pair(model, twin, (rng.normal(size=(5, 7, 3)), None), None, "outputs", "batch_first=False"))
+
+
+@planted
+def hard_gates():
+    rng = seeded()
+    model = Recurrent(nn.LSTM).double()
+    twin = sequential((7, 3), lambda: L.LSTM(4, recurrent_activation="hard_sigmoid"), lambda: L.Dense(2))
+    return lend(Pair(model, twin, (rng.normal(size=(5, 7, 3)), None), None, "outputs", "activation of the gates"))
+
+
+@planted
+def statistics_along_the_wrong_axis():
+    rng = seeded()
+    model = stack(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, eps=1e-3, momentum=0.125), nn.ReLU())
+    twin = sequential((8, 8, 3), lambda: L.Conv2D(6, 3), lambda: L.BatchNormalization(axis=1, momentum=0.875), L.ReLU)
+    with torch.no_grad():
+        model[1].weight.copy_(torch.arange(1, 7))
+    return lend(Pair(model, twin, (rng.normal(size=(4, 3, 8, 8)), None), None, "outputs", "axis of the channels"))
+
+
+@planted
+def another_kind_of_pool():
+    rng = seeded()
+    model = stack(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2))
+    twin = sequential((8, 8, 3), lambda: L.Conv2D(4, 3), lambda: L.AveragePooling2D(2))
+    return lend(Pair(model, twin, (rng.normal(size=(4, 3, 8, 8)), None), None, "outputs", "kind of pooling"))
+
+
+@planted
+def two_kernels_exchanged():
+    pair = EQUAL["layers_called_in_another_order"]()
+    left, right = (getattr(pair.keras_model, n).kernel for n in ("left", "right"))
+    kept = left.numpy()
+    left.assign(right.numpy())
+    right.assign(kept)
+    pair.stage, pair.word = "weights", "holds PyTorch's weight of right"
+    return pair
+
+
+def ones(rng, n):
+    return rng.integers(0, 2, (n, 1)).astype("float64")
+
+
+@planted
+def one_logit_taken_for_a_probability():
+    kind = keras.losses.BinaryCrossentropy(dtype="float64")
+    return lossy((F.binary_cross_entropy_with_logits, kind), "logits-or-probabilities", y=ones, classes=1)
+
+
+@planted
+def weight_of_the_positive_class():
+    kind = keras.losses.BinaryCrossentropy(from_logits=True, dtype="float64")
+    weight = torch.tensor([3.0], dtype=torch.float64)
+    return lossy((nn.BCEWithLogitsLoss(pos_weight=weight), kind), "class-weights", y=ones, classes=1)
+
+
+@planted
+def a_shift_of_the_input():
+    rng = seeded()
+    model, twin = Shifted().double(), sequential((6,), lambda: L.Dense(3))
+    return lend(Pair(model, twin, (rng.normal(size=(9, 6)), None), None, "outputs", "times 2, plus 1"))
+
+
+class Shifted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.readout = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.readout((x - 1) / 2)
 
 
 @planted

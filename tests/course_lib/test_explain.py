@@ -1,6 +1,6 @@
 """The port doctor: planted differences are named, equal pairs are left alone, nothing is changed."""
 
-import copy
+import re
 
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ def test_a_report_says_all_of_it_in_words():
     assert "1. outputs, 1 and batch_normalization" in text and "epsilon is 1e-05 in PyTorch and 0.001 in Keras" in text
     assert "Rosetta row: batch-norm-epsilon" in text and max(map(len, text.splitlines())) <= 96
     assert report.rows == ["batch-norm-epsilon"] and report.first.after < 1e-12 < report.first.before
-    assert "agree in all" in str(examined(EQUAL["two_dense_layers"]()))
+    assert "The two models agree." in str(examined(EQUAL["two_dense_layers"]()))
 
 
 def test_two_differences_in_one_pair_are_both_found():
@@ -118,9 +118,11 @@ def test_what_has_no_counterpart_is_said():
     layers, nn, rng = keras.layers, torch.nn, seeded()
     model = stack(nn.Linear(6, 8), nn.Linear(8, 8), nn.PReLU(), nn.Linear(8, 3))
     twin = sequential((6,), lambda: layers.Dense(8), lambda: layers.Dense(3))
-    text = str(examined(Pair(model, twin, (rows(rng)[0], None))))
-    assert "PyTorch 1 (Linear): no Keras layer fits it" in text
-    assert "PyTorch 2 (PReLU): never called, or of a kind not known" in text
+    report = examined(Pair(model, twin, (rows(rng)[0], None)))
+    text = str(report)
+    assert not report.agree
+    assert "PyTorch 1 (Linear): no Keras layer of its kind and size" in text
+    assert "PyTorch 2 (PReLU): of a kind that the doctor does not know" in text
 
 
 def test_a_batch_that_does_not_fit_is_refused_with_both_shapes():
@@ -136,3 +138,34 @@ def test_a_keras_model_without_weights_is_refused():
 
     with pytest.raises(parity.ParityError, match="call it once"):
         parity.explain(torch.nn.Linear(2, 2), keras.Sequential([keras.layers.Dense(2)]), np.zeros((1, 2)))
+
+
+def test_every_row_that_the_doctor_can_name_exists():
+    from pathlib import Path
+
+    from course_lib.parity.rosetta import ROWS
+
+    folder = Path(parity.__file__).parent
+    said = set()
+    for module in ("between", "copied", "doctor", "loss_causes", "settings", "update_rules"):
+        text = (folder / f"{module}.py").read_text("utf-8")
+        said |= set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', text))
+    assert len(said) >= 30 and said - set(ROWS) == set()
+    planted = {make().row for make in PLANTED.values()}
+    assert planted - {None} <= said | {"rmsprop", "adagrad", "gelu", "initialisers"}
+
+
+def test_a_pair_with_uncompared_layers_is_not_said_to_agree():
+    import keras
+    from ported_pairs import rows, seeded, sequential, stack
+
+    layers, rng = keras.layers, seeded()
+    model = stack(torch.nn.Linear(6, 8), torch.nn.Linear(8, 3))
+    twin = sequential((6,), lambda: layers.Dense(8, use_bias=True), lambda: layers.EinsumDense("ab,bc->ac", 3, bias_axes="c"))
+    twin.layers[0].kernel.assign(model[0].weight.detach().numpy().T)
+    twin.layers[0].bias.assign(model[0].bias.detach().numpy())
+    twin.layers[1].kernel.assign(model[1].weight.detach().numpy().T)
+    twin.layers[1].bias.assign(model[1].bias.detach().numpy())
+    report = examined(Pair(model, twin, (rows(rng)[0], None)))
+    assert not report.findings and not report.agree
+    assert "not all was" in str(report) and "EinsumDense" in str(report)

@@ -25,6 +25,20 @@ def training_mode() -> Measured:
                     "outputs of fresh batch normalisation")
 
 
+@establishes("keras-input-dtype", over=1e-10)
+def keras_input_dtype() -> Measured:
+    x = normal(5, 4)
+    module = torch.nn.Linear(4, 3, dtype=torch.float64)
+
+    def apart(**entrance) -> float:
+        layer = layers.Dense(3, dtype="float64", name="0")
+        model = tf.keras.Sequential([tf.keras.Input((4,), **entrance), layer])
+        parity.copy_weights(torch.nn.Sequential(module), model)
+        return gap(model(x), module(torch.from_numpy(x)))
+
+    return Measured(apart(), apart(dtype="float64"), "outputs")
+
+
 @establishes("input-dtype", over=1e-10)
 def input_dtype() -> Measured:
     x = normal(5, 4)

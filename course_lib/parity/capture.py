@@ -47,7 +47,7 @@ def arrays(value: object) -> list[np.ndarray]:
     return [value] if isinstance(value, np.ndarray) else []
 
 
-def run_torch(model, inputs, known: set[str], turns: Counter | None = None) -> tuple[object, list[Call]]:
+def run_torch(model, inputs, known: set[str]) -> tuple[object, list[Call]]:
     """(output, calls of all modules of a known kind in their order), without gradients."""
     import torch
 

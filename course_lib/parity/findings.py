@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from dataclasses import dataclass, field
 
@@ -30,8 +31,9 @@ class Finding:
     after: float | None = None
 
     def __str__(self) -> str:
-        size = "" if self.before != self.before else f" They part by {self.before:.1e}"
-        if size and self.after is not None:
+        known = math.isfinite(self.before)
+        size = f" They part by {self.before:.1e}" if known else ""
+        if known and self.after is not None and math.isfinite(self.after):
             rest = f"by {self.after:.1e}"
             if self.after > 1e-3 * self.before:
                 rest = f"still {rest}, so this is not all of it"

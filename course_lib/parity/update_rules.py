@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-KINDS = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad")
+KINDS = ("SGD", "Adam", "RMSprop", "Adagrad")
 _RULES = {"AdamW": "Adam"}   # the same rule, with decoupled decay
 
 

@@ -120,12 +120,29 @@ def lstm_tf(names):
     return names["TFLSTMClassifier"](12, 32, 9), tf.zeros((8, 20, 12)), 3 * ones, ones, 0.5
 
 
+def digits_torch(names):
+    """The arguments of step_torch of the port doctor: images and an optimizer."""
+    with torch.device("meta"):
+        model = names["TorchDigits"]()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    return model, torch.zeros(8, 1, 28, 28), torch.zeros(8, dtype=torch.int64), optimizer
+
+
+def digits_tf(names):
+    """The arguments of its step_tf."""
+    cures = ("epsilon", "momentum", "pool", "stride", "slope", "order")
+    model, optimizer = names["keras_digits"](cures), tf.keras.optimizers.SGD(0.5)
+    optimizer.build(model.trainable_variables)
+    return model, tf.zeros((8, 28, 28, 1)), tf.zeros(8, tf.int64), optimizer
+
+
 # How to call the step functions of a notebook: names defined on it -> arguments.
 STEPS = {
     "cnn": (lenet_torch, lenet_tf),
     "gradient-descent": (mlp_torch, mlp_tf),
     "losses-and-activations": (classifier_torch, classifier_tf),
     "pipelines": (classifier_torch, classifier_tf),
+    "port-doctor": (digits_torch, digits_tf),
     "text": (pooled_text_torch, pooled_text_tf),
     "rnn": (lstm_torch, lstm_tf),
     "stochastic-and-momentum": (momentum_torch, momentum_tf),

@@ -41,7 +41,8 @@ def made_up(folder: Path) -> Path:
         shutil.copyfile(ROOT / name, folder / name)
     intro = folder / "book/intro.md"
     text = intro.read_text("utf-8")
-    intro.write_text(re.sub(r"\d\d-[a-z-]+/[a-z-]+(\.\w+)(#[\w-]+)?", r"02-made-up/first\1", text), "utf-8")
+    text = re.sub(r"\d\d-[a-z-]+/[a-z-]+(\.\w+)(#[\w-]+)?", r"02-made-up/first\1", text)
+    intro.write_text(text.replace("(rosetta.md)", "(02-made-up/second.md)"), "utf-8")
     (folder / "_toc.yml").write_text(TOC)
     (folder / "book/references.bib").write_text(BIBLIOGRAPHY)
     write_page(folder, "02-made-up/first", FIRST)

@@ -171,16 +171,21 @@ def serve(arguments=()):
         print()
 
 
+def fast_convolutions():
+    """oneDNN in TensorFlow, which turns it on by itself on newer processors alone; 0 keeps it off."""
+    return {"TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1")}
+
+
 def lab(arguments=()):
     """Open the notebooks in JupyterLab."""
     set_up("full")
-    run(tool("jupyter"), "lab", "notebooks", *arguments)
+    run(tool("jupyter"), "lab", "notebooks", *arguments, **fast_convolutions())
 
 
 def notebooks(arguments=()):
     """Bring notebooks/ in step with book/; arguments go to ``course notebooks``."""
     set_up("full")
-    run(tool("course"), "notebooks", *arguments)
+    run(tool("course"), "notebooks", *arguments, **fast_convolutions())
 
 
 def browser():

@@ -25,6 +25,7 @@ from course_tools.machine import (
     Kernel,
     Machine,
     Memory,
+    OneDNN,
     Package,
     Port,
     Python,
@@ -287,6 +288,22 @@ def judge_omp(found: Threads) -> Finding | None:
     )
 
 
+def judge_onednn(found: OneDNN) -> Finding | None:
+    """Whether TensorFlow uses its fast convolutions on the CPU."""
+    if found.on is None or not found.offered:
+        return None
+    if found.on:
+        return ok("TensorFlow computes on the CPU with oneDNN")
+    if found.wanted:
+        return None  # it was turned off on purpose
+    return note(
+        "TensorFlow computes on the CPU without oneDNN, which it turns on by itself only on newer"
+        " processors",
+        "`make lab` turns it on; elsewhere set TF_ENABLE_ONEDNN_OPTS=1. It speeds up convolutions"
+        " most, and changes results by roundings.",
+    )
+
+
 # --- settings -------------------------------------------------------------------------------
 
 
@@ -518,6 +535,7 @@ CHECKS: tuple[Check, ...] = (
     Check("threads", Machine.threads, judge_threads),
     Check("threads", Machine.threads, judge_threads_taken),
     Check("threads", Machine.threads, judge_omp),
+    Check("threads", Machine.onednn, judge_onednn),
     Check("settings", Machine.settings, judge_setting),
     Check("data", Machine.cache, judge_cache),
     Check("data", Machine.data_files, judge_data_file),

@@ -94,6 +94,15 @@ class Threads:
 
 
 @dataclass(frozen=True)
+class OneDNN:
+    """Whether TensorFlow computes on the CPU with oneDNN, and what was asked of it."""
+
+    on: bool | None          # None: it does not start, or does not say
+    wanted: str = ""         # TF_ENABLE_ONEDNN_OPTS
+    offered: bool = True     # TensorFlow's package for this system holds it
+
+
+@dataclass(frozen=True)
 class Setting:
     """An environment variable."""
 
@@ -258,6 +267,13 @@ class Machine:
             chosen, usable_cores(), cgroup_limits()[0],
             os.environ.get("OMP_NUM_THREADS", "").strip(),
             torch.get("threads") if fine else None, tf.get("threads") if fine else None,
+        )]
+
+    def onednn(self) -> list[OneDNN]:
+        return [OneDNN(
+            self._looked[0]["tensorflow"].facts.get("onednn"),
+            os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").strip(),
+            platform.system() != "Darwin" and platform.machine().lower() in ("x86_64", "amd64"),
         )]
 
     # --- settings ---

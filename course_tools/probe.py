@@ -154,7 +154,22 @@ def _tensorflow_facts() -> dict:
         "built_for": build.get("cuda_version", "") if build.get("is_cuda_build") else "",
         "amd": bool(build.get("is_rocm_build")),
         "threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "onednn": _onednn(),
     }
+
+
+def _onednn() -> bool | None:
+    """Whether TensorFlow computes on the CPU with oneDNN; None where it does not say.
+
+    It turns it on by itself on processors with AVX512-VNNI or newer alone. There is no public
+    function that tells.
+    """
+    try:
+        from tensorflow.python.util import _pywrap_util_port
+
+        return bool(_pywrap_util_port.IsMklEnabled())
+    except (ImportError, AttributeError):
+        return None
 
 
 FACTS = {"torch": _torch_facts, "tensorflow": _tensorflow_facts}

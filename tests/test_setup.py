@@ -85,6 +85,18 @@ def test_an_interrupted_install_is_picked_up_again(make, installs, monkeypatch):
     assert len(installs) == 2
 
 
+@pytest.mark.parametrize("target", ["lab", "notebooks"])
+@pytest.mark.parametrize(("asked", "given"), [(None, "1"), ("0", "0")])
+def test_notebooks_run_with_fast_convolutions(make, installs, monkeypatch, target, asked, given):
+    ran = []
+    monkeypatch.setattr(make, "run", lambda *command, **environment: ran.append(environment))
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    if asked:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", asked)
+    getattr(make, target)()
+    assert ran == [{"TF_ENABLE_ONEDNN_OPTS": given}]
+
+
 def test_a_python_too_old_gets_one_sentence(make, monkeypatch, capsys):
     monkeypatch.setattr(make.sys, "version_info", (3, 8, 10, "final", 0))
     assert make.main(["book"]) == 1

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import socket
@@ -30,6 +31,7 @@ from course_tools.machine import (
     Machine,
     Memory,
     Nvidia,
+    OneDNN,
     Package,
     Port,
     Python,
@@ -169,6 +171,11 @@ CASES = [
     (doctor.judge_threads_taken, Threads(2, 2, torch=4, tensorflow=2), "problem",
      "set 2 threads, but PyTorch took 4 course_lib"),
     (doctor.judge_threads_taken, Threads(2, 2, torch=2, tensorflow=0), "problem", "TensorFlow took 0"),
+    (doctor.judge_onednn, OneDNN(None), None, ""),
+    (doctor.judge_onednn, OneDNN(True), "ok", "oneDNN"),
+    (doctor.judge_onednn, OneDNN(False), "note", "without TF_ENABLE_ONEDNN_OPTS=1 make lab"),
+    (doctor.judge_onednn, OneDNN(False, wanted="0"), None, ""),
+    (doctor.judge_onednn, OneDNN(False, offered=False), None, ""),
     (doctor.judge_omp, Threads(2, 2), None, ""),
     (doctor.judge_omp, Threads(2, 2, omp="2"), None, ""),
     (doctor.judge_omp, Threads(None, 2, omp="2"), None, ""),
@@ -528,6 +535,15 @@ def test_a_wrong_setting_is_said_once_and_in_words(monkeypatch, tmp_path):
     found, together = probe.look(("torch",), 60)
     finding = doctor.judge_together((together, list(found.values())))
     assert finding.status == "problem" and "COURSE_SEED is 'x'" in finding.what
+
+
+@pytest.mark.skipif(sys.platform == "darwin" or platform.machine() not in ("x86_64", "AMD64"),
+                    reason="TensorFlow has oneDNN for x86-64 on Linux and Windows alone")
+@pytest.mark.parametrize(("asked", "on"), [("0", False), ("1", True)])
+def test_tensorflow_says_whether_it_uses_onednn(monkeypatch, asked, on):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", asked)
+    found, _ = probe.look(("tensorflow",), 120)
+    assert found["tensorflow"].facts["onednn"] is on
 
 
 def test_errors_do_not_name_the_home_folder():

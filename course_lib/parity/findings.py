@@ -13,6 +13,19 @@ STAGES = ("dtype", "layers", "weights", "outputs", "training outputs", "state", 
 
 
 @dataclass(frozen=True)
+class Cause:
+    """A guess that fits: what it is, its Rosetta row, and how far it is from Keras's numbers.
+
+    ``after`` is nan where the numbers leave no doubt but nothing was computed once more.
+    """
+
+    what: str
+    row: str | None = None
+    after: float = float("nan")
+    cure: str = ""
+
+
+@dataclass(frozen=True)
 class Finding:
     """One difference: where it is, what it is, and what to do.
 
@@ -43,6 +56,15 @@ class Finding:
         lines += [f"Cure: {cure}"] if cure else []
         lines += [f"Rosetta row: {self.row}"] if self.row else []
         return "\n".join(textwrap.fill(line, 92, subsequent_indent="  ") for line in lines)
+
+
+def of_cause(stage: str, where: str, cause: Cause | None, otherwise: str, cure: str,
+             before: float) -> Finding:
+    """The finding of a cause; where there is none, what to say and to do ``otherwise``."""
+    if cause is None:
+        return Finding(stage, where, otherwise, None, cure, before)
+    after = None if math.isnan(cause.after) else cause.after
+    return Finding(stage, where, cause.what, cause.row, cause.cure, before, after)
 
 
 @dataclass

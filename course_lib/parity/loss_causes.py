@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from course_lib.parity.between import Cause
+from course_lib.parity.findings import Cause
 
 
 def _log_softmax(z):
@@ -134,4 +134,3 @@ def _guesses(z, y, ours, theirs, torch_loss, keras_loss):
         yield f"PyTorch takes {what}, Keras the mean", None, cure, same, lambda f=factor: ours / f
     yield ("Keras's loss is twice PyTorch's", None, "Look for a factor of one half.", same, lambda: 2 * ours)
     yield ("Keras's loss is half of PyTorch's", None, "Look for a factor of one half.", same, lambda: ours / 2)
-

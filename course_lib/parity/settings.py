@@ -12,6 +12,7 @@ from course_lib.parity.layouts import LAYOUTS
 
 # Pairs of layers that have no weights to copy but settings, or an order, to get wrong.
 ACTIVATIONS = ("ReLU", "GELU", "LeakyReLU", "Sigmoid", "Tanh", "SiLU", "ELU", "Softmax", "Softplus")
+RECURRENT = ("RNN", "LSTM", "GRU")
 WEIGHTLESS = {
     ("Dropout", "Dropout"), ("Flatten", "Flatten"),
     ("MaxPool2d", "MaxPooling2D"), ("AvgPool2d", "AveragePooling2D"),
@@ -106,7 +107,7 @@ def differing(torch_kind: str, module, keras_kind: str, layer, rank: int = 0) ->
         if module.padding_idx is not None:
             row = "embedding-padding"
             found.append(Setting("row without gradient", module.padding_idx, None, row, of_state=True))
-    elif torch_kind in ("RNN", "LSTM", "GRU"):
+    elif torch_kind in RECURRENT:
         if bool(module.bidirectional) or getattr(layer, "go_backwards", False):
             compare("direction", "both ways" if module.bidirectional else "forwards",
                     "backwards" if layer.go_backwards else "forwards", same=False)

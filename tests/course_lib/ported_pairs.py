@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 import torch
-import torch
 from torch import nn
 from torch.nn import functional as F
 
 from course_lib import parity
+from course_lib.parity import counterparts
+from course_lib.parity.visit import Visit, prepare
 
 keras = tf.keras
 L = keras.layers
@@ -73,15 +74,12 @@ def stack(*modules, dtype=torch.float64):
 
 def lend(pair: Pair) -> Pair:
     """PyTorch's weights for Keras, by position: the names of these models differ."""
-    from course_lib.parity import copied, doctor
-
-    visit = doctor._Visit(pair.torch_model, pair.keras_model, None, None, 1)
-    visit.prepare(pair.batch, pair.more.get("keras_batch"), None)
+    visit = Visit(pair.torch_model, pair.keras_model)
+    prepare(visit, pair.batch, pair.more.get("keras_batch"))
     pair.torch_model.train(False)
-    visit.layers()
-    for ours, theirs in visit._weighted():
-        for variable, _, value in copied.variables(ours, theirs).values():
-            variable.assign(value.astype(variable.dtype))
+    counterparts.layers(visit)
+    for ours, theirs in visit.weighted():
+        counterparts.lend(ours, theirs)
     pair.torch_model.train(True)
     return pair
 

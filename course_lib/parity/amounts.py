@@ -1,0 +1,52 @@
+"""One side adds, scales, shifts or rounds what the other does not."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from course_lib.parity.findings import Cause
+from course_lib.parity.matching import closest, distance, layouts
+
+
+def rounded_cause(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> Cause | None:
+    """Keras got the same numbers, rounded to float32 on their way."""
+    size, _ = closest([ours.astype(np.float32).astype(np.float64)], theirs)
+    if ours.dtype == np.float64 and size <= min(tolerance, 1e-12):
+        return Cause("Keras's numbers are PyTorch's, rounded to float32", "keras-input-dtype", size)
+    return None
+
+
+def sum_cause(ours: np.ndarray, theirs: np.ndarray, earlier: dict[str, np.ndarray],
+              tolerance: float) -> Cause | None:
+    """One side adds what the other does not (a shortcut), or multiplies by a number."""
+    if ours.ndim >= 3 and ours.shape != theirs.shape:
+        ours = np.moveaxis(ours, 1, -1)
+    if ours.shape != theirs.shape:
+        return None
+    gap = ours.astype(np.float64) - theirs
+    for name, array in earlier.items():
+        for view in layouts(array):
+            if view.shape != gap.shape:
+                continue
+            for sign, with_it, without in ((1, "PyTorch", "Keras"), (-1, "Keras", "PyTorch")):
+                if distance(view, sign * gap) <= 10 * tolerance and np.abs(view).max() > 0:
+                    return Cause(f"{with_it} adds {name}, {without} does not", None,
+                                 distance(view, sign * gap), "Add the shortcut in both.")
+    slope, shift = np.polyfit(ours.ravel().astype(np.float64), theirs.ravel().astype(np.float64), 1)
+    if np.ptp(ours) and abs(shift) > 1e-3 and distance(slope * ours + shift, theirs) <= 10 * tolerance:
+        return Cause(f"Keras's numbers are PyTorch's times {slope:.6g}, plus {shift:.6g}", None,
+                     distance(slope * ours + shift, theirs), "Scale and shift in both, or in neither.")
+    inside = np.abs(ours) > 1e-3 * np.abs(ours).max(initial=0)
+    if inside.any():
+        ratios = theirs[inside].astype(np.float64) / ours[inside]
+        factor = float(np.median(ratios))
+        if factor and abs(factor - 1) > 1e-3 and distance(ours * factor, theirs) <= tolerance:
+            after = distance(ours * factor, theirs)
+            for n in ours.shape:
+                if n > 1 and abs(factor**2 - n / (n - 1)) < 1e-6:
+                    return Cause(f"Keras's numbers are PyTorch's times the root of {n}/{n - 1}: PyTorch"
+                                 f" divides by a standard deviation of {n - 1}, Keras of {n}",
+                                 "standard-deviation", after)
+            return Cause(f"Keras's numbers are PyTorch's times {factor:.6g}", None, after,
+                         "Scale in both, or in neither.")
+    return None

@@ -1,0 +1,81 @@
+"""The first stages of a visit: which layers belong together, and whether their weights are equal."""
+
+from __future__ import annotations
+
+from course_lib.parity import copied
+from course_lib.parity.capture import Call
+from course_lib.parity.findings import Finding
+from course_lib.parity.matching import align
+from course_lib.parity.visit import Visit, run_both
+
+_UNKNOWN = "of a kind that the doctor does not know, or never called"
+
+
+def layers(visit: Visit) -> None:
+    """Match the layers of both models, and say what is left over or set otherwise."""
+    _, ours, _, theirs = run_both(visit, training=False)
+    visit.pairs = align(ours, theirs)
+    visit.report.matched = len({id(a.layer) for a, _ in visit.pairs})
+    _modules_left(visit, {c.name for c in ours})
+    _layers_left(visit, {c.name for c in theirs})
+    _frozen(visit)
+    _shares(visit)
+
+
+def _modules_left(visit: Visit, called: set[str]) -> None:
+    seen = {id(a.layer) for a, _ in visit.pairs}
+    for path, module in visit.torch_model.named_modules():
+        if list(module.parameters(recurse=False)) and id(module) not in seen:
+            why = "no Keras layer of its kind and size" if path in called else _UNKNOWN
+            visit.report.unmatched.append(
+                f"PyTorch {path or 'the model'} ({type(module).__name__}): {why}")
+
+
+def _layers_left(visit: Visit, called: set[str]) -> None:
+    seen = {id(b.layer) for _, b in visit.pairs}
+    seen |= {id(copied.owner(b.layer)) for _, b in visit.pairs}
+    for layer in visit.keras_model._flatten_layers():
+        if layer._trainable_variables and id(layer) not in seen:
+            why = "no PyTorch module of its kind and size" if layer.name in called else _UNKNOWN
+            visit.report.unmatched.append(f"Keras {layer.name} ({type(layer).__name__}): {why}")
+
+
+def _frozen(visit: Visit) -> None:
+    for ours, theirs in visit.weighted():
+        a = any(p.requires_grad for p in ours.layer.parameters(recurse=False))
+        b = bool(theirs.layer.trainable)
+        if a != b:
+            who = "PyTorch trains it, Keras does not" if a else "Keras trains it, PyTorch does not"
+            visit.report.findings.append(Finding(
+                "layers", f"{ours.name} and {theirs.name}", who, None,
+                "Set requires_grad and trainable alike."))
+
+
+def _shares(visit: Visit) -> None:
+    """The share that dropout drops."""
+    for mine, other in visit.pairs:
+        p, rate = (visit.shares.get(id(c.layer), 0.0) for c in (mine, other))
+        if mine.kind == "Dropout" and abs(p - rate) > 1e-6:
+            visit.report.findings.append(Finding(
+                "layers", f"{mine.name} and {other.name}", f"the share that is dropped is {p:g} in"
+                f" PyTorch and {rate:g} in Keras", None, "Both take the share that is dropped, not kept."))
+
+
+def weights(visit: Visit) -> None:
+    """Compare the weights; then PyTorch's are lent to Keras, so that the rest can be compared."""
+    exact = 1e-12 if "float32" not in "".join(visit.report.dtypes) else 1e-6
+    right = {f"PyTorch's {' + '.join(names)} of {ours.name}": value
+             for ours, theirs in visit.weighted()
+             for _, names, value in copied.variables(ours, theirs).values()}
+    for ours, theirs in visit.weighted():
+        found, size = copied.judge(ours, theirs, exact, right)
+        visit.report.saw("weights", size)
+        visit.report.findings += found
+        lend(ours, theirs)
+
+
+def lend(ours: Call, theirs: Call) -> None:
+    """Give a Keras layer PyTorch's weights, where shapes allow it."""
+    for variable, _, value in copied.variables(ours, theirs).values():
+        if value.shape == tuple(variable.shape):
+            variable.assign(value.astype(variable.dtype))

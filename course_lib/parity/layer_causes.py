@@ -1,0 +1,71 @@
+"""Why a layer that gets the same numbers as its counterpart returns others."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from course_lib.parity import settings
+from course_lib.parity.capture import Call
+from course_lib.parity.findings import Cause, Finding, of_cause
+from course_lib.parity.functions import function_cause
+from course_lib.parity.matching import closest, layouts
+from course_lib.parity.orders import order_cause
+
+_PADDING_ROWS = {"Conv2d": "strided-convolution-padding", "MaxPool2d": "max-pool-padding",
+                 "AvgPool2d": "average-pool-padding"}
+
+
+def activated(mine: Call, call: Call, candidates: list[np.ndarray]) -> list[np.ndarray]:
+    """Torch's numbers after the activation that is part of the Keras layer, if there is one."""
+    activation = getattr(call.layer, "activation", None)
+    if activation is None or activation.__name__ == "linear" or mine.kind in (
+            *settings.RECURRENT, *settings.ACTIVATIONS):
+        return candidates
+    import tensorflow as tf
+
+    views = [array for one in candidates for array in layouts(one)]
+    return [activation(tf.constant(np.ascontiguousarray(array))).numpy() for array in views]
+
+
+def padding_cause(mine: Call, call: Call) -> Cause | None:
+    """The input was padded by hand on one side, and by another amount than the other pads."""
+    if mine.kind not in _PADDING_ROWS or mine.inputs[0].ndim != 4:
+        return None
+    wide = call.inputs[0].shape[1] - mine.inputs[0].shape[2]
+    if wide <= 0:
+        return None
+    return Cause(f"Keras's input was padded by {wide} pixels an axis, PyTorch's layer pads"
+                 f" {mine.layer.padding} on each side", _PADDING_ROWS[mine.kind])
+
+
+def layer_finding(stage: str, where: str, mine: Call, call: Call, gap: float, tolerance: float) -> Finding:
+    """The setting that explains the difference; else what the layer computes instead; else nothing."""
+    rank = call.inputs[0].ndim if call.inputs else 0
+    found = [s for s in settings.differing(mine.kind, mine.layer, call.kind, call.layer, rank)
+             if not s.of_state]
+    for setting in found:
+        after = _tried(setting, mine, call)
+        if after is None or after <= tolerance or len(found) == 1:
+            return Finding(stage, where, str(setting), setting.row, _cure(setting), gap, after)
+    if found:
+        what = "; ".join(map(str, found))
+        return Finding(stage, where, what, found[0].row, _cure(found[0]), gap)
+    cause = (function_cause(mine.inputs[:1], mine.outputs[0], call.outputs[0], tolerance)
+             or order_cause(mine.outputs[0], call.outputs[0], tolerance, mine.inputs[:1]))
+    return of_cause(stage, where, cause, "the same input leads to different outputs; no setting that the"
+                    " doctor knows explains it", "Compare the layers' settings by hand.", gap)
+
+
+def _tried(setting: settings.Setting, mine: Call, call: Call) -> float | None:
+    """How far PyTorch's layer with Keras's setting is from Keras's; None where that cannot be tried."""
+    if setting.changed is None:
+        return None
+    try:
+        after, _ = closest(activated(mine, call, [setting.changed(mine.inputs[0])]), call.outputs[0])
+    except Exception:  # noqa: BLE001  what cannot be tried is not proven
+        return None
+    return after
+
+
+def _cure(setting: settings.Setting) -> str:
+    return "" if setting.row else f"Set the {setting.name} alike."

@@ -10,5 +10,6 @@ Colab asks of widgets that are not its own. Not yet tried in Colab.
 
 from course_lib.widgets.convolution import ConvolutionWidget
 from course_lib.widgets.descent import DescentWidget
+from course_lib.widgets.graph import GraphWidget
 
-__all__ = ["ConvolutionWidget", "DescentWidget"]
+__all__ = ["ConvolutionWidget", "DescentWidget", "GraphWidget"]

@@ -1,13 +1,14 @@
-"""Why float32 twins of a residual network part: the rounding, the ReLUs, or the training itself?
+"""Why float32 twins of a residual network part: rounding, the training, or the kink of ReLU?
 
-An 8-layer network with shortcuts takes 40 steps of gradient descent in float64. At the start and
-after the 40 steps, on the same batch of 32 tiles, the float32 gradient is compared with the float64
-gradient of the same framework at the same weights: how far apart they are, as a share of the
-gradient's length, and how many ReLU units are open in one and closed in the other. Then float64
-runs start from kernels of the first layer multiplied by 1 + 1e-9, 1 + 1e-7 and 1 + 1e-5, and a
-float32 run from the same kernels: how far their losses lie from those of the first run, at most,
-in the last ten of the 40 steps. Rows: with batch normalisation and without, at a large and at a
-small rate. Each seed draws other weights and batches, the same ones in both frameworks.
+An 8-layer network with shortcuts and batch normalisation takes 40 steps of gradient descent in
+float64, again with the first kernel multiplied by 1 + nudge for nudges from 1e-11 to 1e-5, and
+again in float32. Measured: the largest distance of the losses from those of the first run in the
+last ten steps; the distance of the float32 gradient from the float64 gradient at equal weights,
+as a share of its length, before the first step; and, between the float32 and the float64 run, the
+first step at which a unit has another sign before its activation, and the largest distance of the
+losses up to that step. Rows: x * sigmoid(s x) in place of ReLU for s = 1, 8 and 64, which is SiLU
+for s = 1 and nears ReLU as s grows; ReLU itself ("sharpness" null), at two rates. Each seed draws
+other weights and batches, the same ones in both frameworks.
 """
 
 import numpy as np
@@ -16,14 +17,16 @@ from course_lib import parity
 from course_lib.data import load
 
 CONFIG = {"steps": 40, "batch": 32, "width": 8, "depth": 8}
-BAND = {"error_at_start": 1e-2, "flips_at_start": 5, "error_later": 1e-2, "flips_later": 5,
-        "apart_1e-9": 0.1, "apart_1e-7": 0.2, "apart_1e-5": 0.3, "apart_float32": 0.3}
+NUDGES = ("1e-11", "1e-9", "1e-8", "1e-7", "1e-6", "1e-5")
+BAND = {"gradient_error": 1e-5, "first_flip": 40, "before_flip": 1e-5, "apart_float32": 0.3,
+        "apart_1e-11": 5e-11, "apart_1e-9": 5e-9, "apart_1e-8": 0.3, "apart_1e-7": 0.3,
+        "apart_1e-6": 0.3, "apart_1e-5": 0.3}
 SEEDS = 3
 
 
 def rows():
-    return [{"norm": norm, "learning_rate": rate}
-            for norm in (True, False) for rate in (0.125, 0.0078125)]
+    smooth = [{"sharpness": s, "learning_rate": 0.125} for s in (1, 8, 64)]
+    return smooth + [{"sharpness": None, "learning_rate": rate} for rate in (0.125, 0.0078125)]
 
 
 def batches(count, config, seed):
@@ -37,120 +40,119 @@ def batches(count, config, seed):
 
 
 class Torch:
-    """What the study needs of PyTorch."""
+    """A network, its step and its gradient in PyTorch, with any activation."""
 
-    def __init__(self):
+    def __init__(self, classes, sizes, sharpness, dtype):
         import torch
+        from torch.nn import functional as F
 
-        from course_lib.pytorch.resnet import TorchResNet, step_torch
+        from course_lib.pytorch.resnet import TorchResNet
 
-        self.torch, self.make, self.step = torch, TorchResNet, step_torch
+        self.torch, self.F, self.dtype = torch, F, dtype
+        self.model = TorchResNet(classes, **sizes, dtype=dtype).train()
+        self.activation = F.relu if sharpness is None else (
+            lambda h: F.silu(sharpness * h) / sharpness)
 
-    def tensor(self, array):
-        return self.torch.from_numpy(array)
+    def weights(self):
+        return [p.detach().numpy().copy() for p in self.model.parameters()]
 
-    def weights(self, model):
-        return [p.detach().numpy().copy() for p in model.parameters()]
-
-    def load(self, model, weights):
+    def load(self, weights):
         with self.torch.no_grad():
-            for param, array in zip(model.parameters(), weights, strict=True):
+            for param, array in zip(self.model.parameters(), weights, strict=True):
                 param.copy_(self.torch.from_numpy(array))
 
-    def open_units(self, model, x):
-        """For each ReLU: which units are open, in training mode."""
-        model.train()
-        found = []
-        with self.torch.no_grad():
-            h = model.stem_norm(model.stem(self.tensor(x).permute(0, 3, 1, 2)))
-            found.append((h > 0).permute(0, 2, 3, 1).numpy())
-            h = h.relu()
-            for block in model.blocks:
-                inner = block.norm1(block.conv1(h))
-                found.append((inner > 0).permute(0, 2, 3, 1).numpy())
-                h = block(h)
-                found.append((h > 0).permute(0, 2, 3, 1).numpy())
-        return found
+    def forward(self, x):
+        """Logits, and what each activation is given."""
+        model, F = self.model, self.F
+        before = [model.stem_norm(model.stem(x.permute(0, 3, 1, 2)))]
+        h = self.activation(before[0])
+        for block in model.blocks:
+            inner = block.norm1(block.conv1(h))
+            out = block.norm2(block.conv2(self.activation(inner)))
+            if out.shape[1] != h.shape[1]:
+                h = F.pad(h[:, :, ::2, ::2], (0, 0, 0, 0, 0, out.shape[1] - h.shape[1]))
+            before += [inner, out + h]
+            h = self.activation(before[-1])
+        return model.readout(h.mean(dim=(2, 3))), before
 
-    def gradient(self, model, x, y):
-        model.train()
-        model.zero_grad()
-        logits = model(self.tensor(x))
-        self.torch.nn.functional.cross_entropy(logits, self.tensor(y)).backward()
-        return [p.grad.numpy().astype(np.float64) for p in model.parameters()]
+    def gradient(self, x, y):
+        """The loss, the sign of each unit, and the gradient of each parameter."""
+        logits, before = self.forward(self.torch.from_numpy(x.astype(self.dtype)))
+        loss = self.F.cross_entropy(logits, self.torch.from_numpy(y))
+        gradients = self.torch.autograd.grad(loss, list(self.model.parameters()))
+        return loss.item(), [(h > 0).numpy() for h in before], [g.numpy() for g in gradients]
+
+    def step(self, x, y, rate):
+        loss, signs, gradients = self.gradient(x, y)
+        with self.torch.no_grad():
+            for param, gradient in zip(self.model.parameters(), gradients, strict=True):
+                param -= rate * self.torch.from_numpy(gradient)
+        return loss, signs
 
 
 class TensorFlow:
-    """The same of TensorFlow."""
+    """The same in TensorFlow."""
 
-    def __init__(self):
+    def __init__(self, classes, sizes, sharpness, dtype):
         import tensorflow as tf
 
-        from course_lib.tensorflow.resnet import TFResNet, step_tf
+        from course_lib.tensorflow.resnet import TFResNet
 
-        self.tf, self.make, self.step = tf, TFResNet, tf.function(step_tf)
+        self.tf, self.dtype = tf, dtype
+        self.model = TFResNet(classes, **sizes, dtype=dtype)
+        self.activation = tf.nn.relu if sharpness is None else (
+            lambda h: tf.nn.silu(sharpness * h) / sharpness)
+        self.traced = tf.function(self._gradient, autograph=False)
 
-    def tensor(self, array):
-        return self.tf.constant(array)
+    def weights(self):
+        return [v.numpy() for v in self.model.trainable_variables]
 
-    def weights(self, model):
-        return [v.numpy() for v in model.trainable_variables]
-
-    def load(self, model, weights):
-        for variable, array in zip(model.trainable_variables, weights, strict=True):
+    def load(self, weights):
+        for variable, array in zip(self.model.trainable_variables, weights, strict=True):
             variable.assign(array.astype(variable.dtype))
 
-    def open_units(self, model, x):
-        tf, found = self.tf, []
-        h = model.stem_norm(model.stem(self.tensor(x)), training=True)
-        found.append((h > 0).numpy())
-        h = tf.nn.relu(h)
+    def forward(self, x):
+        model, tf = self.model, self.tf
+        before = [model.stem_norm(model.stem(x), training=True)]
+        h = self.activation(before[0])
         for block in model.blocks:
             inner = h
             if block.conv1.strides[0] == 2:
                 inner = tf.pad(inner, [(0, 0), (1, 1), (1, 1), (0, 0)])
             inner = block.norm1(block.conv1(inner), training=True)
-            found.append((inner > 0).numpy())
-            h = block(h, training=True)
-            found.append((h > 0).numpy())
-        return found
+            out = block.norm2(block.conv2(self.activation(inner)), training=True)
+            if out.shape[-1] != h.shape[-1]:
+                h = tf.pad(h[:, ::2, ::2], [(0, 0)] * 3 + [(0, out.shape[-1] - h.shape[-1])])
+            before += [inner, out + h]
+            h = self.activation(before[-1])
+        return model.readout(tf.reduce_mean(h, axis=(1, 2))), before
 
-    def gradient(self, model, x, y):
+    def _gradient(self, x, y):
         tf = self.tf
         with tf.GradientTape() as tape:
-            logits = model(self.tensor(x), training=True)
+            logits, before = self.forward(x)
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
-        gradients = tape.gradient(loss, model.trainable_variables)
-        return [g.numpy().astype(np.float64) for g in gradients]
+        gradients = tape.gradient(loss, self.model.trainable_variables)
+        return loss, [h > 0 for h in before], gradients
+
+    def gradient(self, x, y):
+        found = self.traced(self.tf.constant(x.astype(self.dtype)), self.tf.constant(y))
+        loss, signs, gradients = found
+        return float(loss), [s.numpy() for s in signs], [g.numpy() for g in gradients]
+
+    def step(self, x, y, rate):
+        loss, signs, gradients = self.gradient(x, y)
+        for variable, gradient in zip(self.model.trainable_variables, gradients, strict=True):
+            variable.assign_sub(rate * gradient)
+        return loss, signs
 
 
 def start(config, classes):
-    """Freshly drawn weights in the order and layout of either framework."""
-    torch, tensorflow = Torch(), TensorFlow()
-    sizes = {name: config[name] for name in ("depth", "width", "norm")}
-    pair = [side.make(classes, **sizes, dtype="float64") for side in (torch, tensorflow)]
-    parity.copy_weights(*pair)
-    return {"pytorch": (torch, torch.weights(pair[0])),
-            "tensorflow": (tensorflow, tensorflow.weights(pair[1]))}
-
-
-def error_and_flips(side, models, weights, x, y):
-    """Distance of the float32 gradient from the float64 one, and ReLU units that differ."""
-    gradients, masks = [], []
-    for dtype, model in models.items():
-        side.load(model, weights)
-        images = x.astype(dtype)
-        masks.append(side.open_units(model, images))
-        gradients.append(np.concatenate([g.ravel() for g in side.gradient(model, images, y)]))
-    flips = sum(int((a != b).sum()) for a, b in zip(*masks))
-    right, found = gradients
-    return float(np.linalg.norm(found - right) / np.linalg.norm(right)), flips
-
-
-def train(side, model, x, y, order, rate):
-    dtype = str(side.weights(model)[0].dtype)
-    return np.array([float(side.step(model, side.tensor(x[rows].astype(dtype)),
-                                     side.tensor(y[rows]), rate)) for rows in order])
+    """Freshly drawn weights, in the order and layout of each framework."""
+    sizes = {name: config[name] for name in ("depth", "width")}
+    pair = Torch(classes, sizes, None, "float64"), TensorFlow(classes, sizes, None, "float64")
+    parity.copy_weights(*(side.model for side in pair))
+    return {"pytorch": pair[0].weights(), "tensorflow": pair[1].weights()}
 
 
 def run(config, seed, framework):
@@ -158,25 +160,37 @@ def run(config, seed, framework):
     mean, std = (f(tiles.x_train, axis=(0, 1, 2)) for f in (np.mean, np.std))
     x, y = (tiles.x_train - mean) / std, tiles.y_train
     classes = len(tiles.classes)
-    side, weights = start(config, classes)[framework]
-    sizes = {name: config[name] for name in ("depth", "width", "norm")}
+    weights = start(config, classes)[framework]
+    sizes = {name: config[name] for name in ("depth", "width")}
+    kind = {"pytorch": Torch, "tensorflow": TensorFlow}[framework]
+    sides = {dtype: kind(classes, sizes, config["sharpness"], dtype)
+             for dtype in ("float64", "float32")}
     order = list(batches(len(y), config, seed))
-    rate = config["learning_rate"]
 
-    models = {dtype: side.make(classes, **sizes, dtype=dtype) for dtype in ("float64", "float32")}
+    def trained(dtype, nudge=0.0):
+        """The losses (steps,) and each step's signs."""
+        side = sides[dtype]
+        side.load([(1 + nudge) * weights[0], *weights[1:]])
+        steps = [side.step(x[rows], y[rows], config["learning_rate"]) for rows in order]
+        return np.array([loss for loss, _ in steps]), [signs for _, signs in steps]
 
-    def trained(dtype, first=1.0):
-        side.load(models[dtype], [first * weights[0], *weights[1:]])
-        return train(side, models[dtype], x, y, order, rate)
+    def gradient(dtype):
+        sides[dtype].load(weights)
+        found = sides[dtype].gradient(x[order[0]], y[order[0]])[2]
+        return np.concatenate([g.ravel().astype(np.float64) for g in found])
 
-    here = x[order[0]], y[order[0]]
-    losses = trained("float64")
-    after = side.weights(models["float64"])
-    error, flips = error_and_flips(side, models, weights, *here)
-    later, later_flips = error_and_flips(side, models, after, *here)
-    others = {f"apart_{nudge}": trained("float64", 1 + float(nudge))
-              for nudge in ("1e-9", "1e-7", "1e-5")}
-    others["apart_float32"] = trained("float32")
-    return {"error_at_start": error, "flips_at_start": flips, "error_later": later,
-            "flips_later": later_flips,
-            **{name: float(np.abs(other - losses)[-10:].max()) for name, other in others.items()}}
+    right, single = gradient("float64"), gradient("float32")
+    losses, signs = trained("float64")
+    losses32, signs32 = trained("float32")
+    flipped = [any((a != b).any() for a, b in zip(*pair)) for pair in zip(signs, signs32)]
+    first = flipped.index(True) + 1 if any(flipped) else None
+    apart = np.abs(losses32 - losses)
+    found = {f"apart_{nudge}": np.abs(trained("float64", float(nudge))[0] - losses)[-10:].max()
+             for nudge in NUDGES}
+    return {
+        "gradient_error": float(np.linalg.norm(single - right) / np.linalg.norm(right)),
+        "first_flip": first,
+        "before_flip": float(apart[:first].max()),
+        "apart_float32": float(apart[-10:].max()),
+        **{name: float(value) for name, value in found.items()},
+    }

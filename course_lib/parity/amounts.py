@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from course_lib.parity.findings import Cause
@@ -24,7 +26,7 @@ def sum_cause(ours: np.ndarray, theirs: np.ndarray, earlier: dict[str, np.ndarra
     if ours.shape != theirs.shape:
         return None
     gap = ours.astype(np.float64) - theirs
-    for name, array in earlier.items():
+    for name, array in _and_means(earlier, gap.ndim):
         for view in layouts(array):
             if view.shape != gap.shape:
                 continue
@@ -47,6 +49,27 @@ def sum_cause(ours: np.ndarray, theirs: np.ndarray, earlier: dict[str, np.ndarra
                     return Cause(f"Keras's numbers are PyTorch's times the root of {n}/{n - 1}: PyTorch"
                                  f" divides by a standard deviation of {n - 1}, Keras of {n}",
                                  "standard-deviation", after)
-            return Cause(f"Keras's numbers are PyTorch's times {factor:.6g}", None, after,
-                         "Scale in both, or in neither.")
+            return Cause(f"Keras's numbers are PyTorch's times {factor:.6g}{_as_root(factor, earlier, tolerance)}", None,
+                         after, "Scale in both, or in neither.")
     return None
+
+
+def _and_means(earlier: dict[str, np.ndarray], rank: int) -> Iterator[tuple[str, np.ndarray]]:
+    """All arrays; where vectors are looked for, also their means over steps or pixels."""
+    yield from earlier.items()
+    if rank == 2:
+        for name, array in earlier.items():
+            for view in layouts(array) if array.ndim > 2 else ():
+                places = "steps" if array.ndim == 3 else "pixels"
+                yield f"the mean of {name} over its {places}", view.mean(axis=tuple(range(1, view.ndim - 1)))
+
+
+def _as_root(factor: float, earlier: dict[str, np.ndarray], tolerance: float) -> str:
+    """Of which size, or of which part of a size, a factor is the root or the inverse."""
+    sizes = sorted({n for array in earlier.values() for n in array.shape if n > 1})
+    parts = [n // part for n in sizes for part in range(2, n) if n % part == 0]
+    for power, words in ((0.5, "the root of {}"), (-0.5, "1 / the root of {}"), (-1, "1 / {}")):
+        for n in [*sizes, *parts]:
+            if abs(abs(factor) / n**power - 1) < max(1e-9, 0.1 * tolerance):
+                return f", which is {'minus ' * (factor < 0)}{words.format(n)}"
+    return ""

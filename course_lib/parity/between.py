@@ -11,7 +11,10 @@ import numpy as np
 from course_lib.parity.amounts import rounded_cause, sum_cause
 from course_lib.parity.findings import Cause
 from course_lib.parity.functions import function_cause
-from course_lib.parity.orders import order_cause
+from course_lib.parity.orders import blocks_cause, mixed_cause, order_cause
+from course_lib.parity.own_attention import attention_between
+from course_lib.parity.shortcuts import shortcut_cause
+from course_lib.parity.steps import shift_cause, softmax_cause, taken_cause
 
 
 def between_cause(ours: np.ndarray, theirs: np.ndarray, before: list[np.ndarray],
@@ -23,5 +26,18 @@ def between_cause(ours: np.ndarray, theirs: np.ndarray, before: list[np.ndarray]
     """
     return (rounded_cause(ours, theirs, tolerance)
             or function_cause(before, ours, theirs, tolerance)
-            or order_cause(ours, theirs, tolerance, before)
-            or sum_cause(ours, theirs, earlier, tolerance))
+            or softmax_cause(ours, theirs, before, tolerance)
+            or taken_cause(ours, theirs, earlier, tolerance)
+            or reordered_cause(ours, theirs, before, tolerance)
+            or sum_cause(ours, theirs, earlier, tolerance)
+            or shortcut_cause(ours, theirs, before, earlier, tolerance)
+            or attention_between(ours, theirs, earlier, tolerance))
+
+
+def reordered_cause(ours: np.ndarray, theirs: np.ndarray, before: list[np.ndarray],
+                    tolerance: float) -> Cause | None:
+    """Both hold the same numbers at other places."""
+    return (order_cause(ours, theirs, tolerance, before)
+            or blocks_cause(ours, theirs, tolerance)
+            or shift_cause(ours, theirs, tolerance)
+            or mixed_cause(ours, theirs, tolerance))

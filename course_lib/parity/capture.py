@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from course_lib.parity.composites import WITH_PARTS
 
 
 @dataclass
@@ -20,6 +23,8 @@ class Call:
     turn: int
     inputs: list[np.ndarray]
     outputs: list[np.ndarray]
+    arguments: dict[str, object] = field(default_factory=dict)   # by name, tensors as arrays
+    turned: bool = False         # steps stood before the batch; here they stand after it
 
     @property
     def key(self) -> tuple[int, int]:
@@ -47,6 +52,18 @@ def arrays(value: object) -> list[np.ndarray]:
     return [value] if isinstance(value, np.ndarray) else []
 
 
+def _named(function: Callable, args, kwargs) -> dict[str, object]:
+    """Arguments by name, tensors as arrays, with the masks that ride on Keras's tensors."""
+    try:
+        given = inspect.signature(function).bind(*args, **kwargs).arguments
+    except TypeError:
+        return {}
+    masks = {f"{name}_mask": mask for name, value in given.items()
+             if (mask := getattr(value, "_keras_mask", None)) is not None}
+    return {name: value if isinstance(value, (bool, int, float)) else next(iter(arrays(value)), None)
+            for name, value in (masks | given).items()}
+
+
 def run_torch(model, inputs, known: set[str]) -> tuple[object, list[Call]]:
     """(output, calls of all modules of a known kind in their order), without gradients."""
     import torch
@@ -56,7 +73,8 @@ def run_torch(model, inputs, known: set[str]) -> tuple[object, list[Call]]:
 
     def hook(module, args, kwargs, output):
         calls.append(Call(names[id(module)], kind_of(module, known), module, turns[id(module)],
-                          arrays(list(args)) + arrays(kwargs), arrays(output)))
+                          arrays(list(args)) + arrays(kwargs), arrays(output),
+                          _named(module.forward, args, kwargs)))
         turns[id(module)] += 1
 
     try:
@@ -78,22 +96,30 @@ def run_keras(
     import keras
     import tensorflow as tf
 
-    calls, turns = [], Counter()
+    calls, turns, inside = [], Counter(), []
     original = keras.layers.Layer.__call__
 
     def watched(self, *args, **kwargs):
-        output = original(self, *args, **kwargs)
-        kind = kind_of(self, known)
+        kind = None if inside else kind_of(self, known)
+        arguments = _named(self.call, args, kwargs) if kind else {}
+        inside.extend([self] if kind in WITH_PARTS else [])
+        try:
+            output = original(self, *args, **kwargs)
+        finally:
+            del inside[len(inside) - (kind in WITH_PARTS):]
         tensors = tf.nest.flatten(output)
         if kind and all(isinstance(t, tf.Tensor) and hasattr(t, "numpy") for t in tensors):
             given = {k: v for k, v in kwargs.items() if k not in ("training", "mask")}
             call = Call(self.name, kind, self, turns[id(self)],
-                        arrays(list(args)) + arrays(given), arrays(output))
+                        arrays(list(args)) + arrays(given), arrays(output), arguments)
             turns[id(self)] += 1
             calls.append(call)
             better = heal(call) if heal else None
             if better is not None and len(tensors) == 1 and better.shape == tuple(tensors[0].shape):
-                return tf.constant(better, tensors[0].dtype)
+                healed = tf.constant(better, tensors[0].dtype)
+                if hasattr(tensors[0], "_keras_mask"):
+                    healed._keras_mask = tensors[0]._keras_mask
+                return healed
         return output
 
     keras.layers.Layer.__call__ = watched

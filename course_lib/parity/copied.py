@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from course_lib.parity.capture import Call
+from course_lib.parity.composites import parameters_of, rule_of, variable_of
 from course_lib.parity.findings import Finding
-from course_lib.parity.layouts import LAYOUTS
 from course_lib.parity.matching import distance
 
 
@@ -18,10 +18,10 @@ def owner(layer):
 def variables(ours: Call, theirs: Call) -> dict[str, tuple[object, list[str], np.ndarray]]:
     """Keras's name of a variable -> (variable, torch's names, torch's value in Keras's layout)."""
     found = {}
-    own = dict(ours.layer.named_parameters(recurse=False))
-    own |= dict(ours.layer.named_buffers(recurse=False))
-    for attribute, (names, change) in LAYOUTS[ours.kind, theirs.kind].items():
-        variable = getattr(owner(theirs.layer), attribute, None)
+    kinds = (ours.kind, theirs.kind)
+    own = parameters_of(kinds, ours.layer)
+    for attribute, (names, change) in rule_of(kinds, ours.layer, theirs.layer).items():
+        variable = variable_of(theirs.layer, attribute)
         given = [own[name].detach().cpu().numpy() for name in names if own.get(name) is not None]
         if variable is not None and len(given) == len(names):
             found[attribute] = variable, list(names), change(*given)
@@ -53,10 +53,11 @@ def judge(ours: Call, theirs: Call, tolerance: float,
             findings.append(Finding("weights", where, what, None, cure))
             continue
         findings.append(_cause(ours, attribute, names, value, actual, where, size, tolerance, others))
-    for attribute in ("bias", "kernel", "gamma", "beta"):
-        variable = getattr(owner(theirs.layer), attribute, None)
+    own = rule_of((ours.kind, theirs.kind), ours.layer, theirs.layer)
+    for attribute in dict.fromkeys(("bias", "kernel", "gamma", "beta", *own)):
+        variable = variable_of(theirs.layer, attribute)
         if variable is not None and hasattr(variable, "shape") and attribute not in table:
-            if np.abs(variable.numpy() - (attribute == "gamma")).max() > 0:
+            if np.abs(variable.numpy() - (attribute in ("gamma", "moving_variance"))).max() > 0:
                 findings.append(Finding(
                     "weights", where, f"Keras has a {attribute} that PyTorch has not", None,
                     f"Switch it off in Keras (for a bias: use_bias=False), or on in PyTorch."))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from course_lib.parity import copied
 from course_lib.parity.capture import Call
+from course_lib.parity.composites import COMPOSITES
 from course_lib.parity.findings import Finding
 from course_lib.parity.matching import align
 from course_lib.parity.visit import Visit, run_both
@@ -23,7 +24,7 @@ def layers(visit: Visit) -> None:
 
 
 def _modules_left(visit: Visit, called: set[str]) -> None:
-    seen = {id(a.layer) for a, _ in visit.pairs}
+    seen = {id(m) for a, b in visit.pairs for m in _with_parts(a.layer.modules(), a, b)}
     for path, module in visit.torch_model.named_modules():
         if list(module.parameters(recurse=False)) and id(module) not in seen:
             why = "no Keras layer of its kind and size" if path in called else _UNKNOWN
@@ -31,8 +32,13 @@ def _modules_left(visit: Visit, called: set[str]) -> None:
                 f"PyTorch {path or 'the model'} ({type(module).__name__}): {why}")
 
 
+def _with_parts(parts, ours: Call, theirs: Call) -> list:
+    """A layer, and its parts where these are compared with it; the first of ``parts`` is the layer."""
+    return list(parts) if (ours.kind, theirs.kind) in COMPOSITES else [next(iter(parts))]
+
+
 def _layers_left(visit: Visit, called: set[str]) -> None:
-    seen = {id(b.layer) for _, b in visit.pairs}
+    seen = {id(part) for a, b in visit.pairs for part in _with_parts(b.layer._flatten_layers(), a, b)}
     seen |= {id(copied.owner(b.layer)) for _, b in visit.pairs}
     for layer in visit.keras_model._flatten_layers():
         if layer._trainable_variables and id(layer) not in seen:
@@ -55,7 +61,7 @@ def _shares(visit: Visit) -> None:
     """The share that dropout drops."""
     for mine, other in visit.pairs:
         p, rate = (visit.shares.get(id(c.layer), 0.0) for c in (mine, other))
-        if mine.kind == "Dropout" and abs(p - rate) > 1e-6:
+        if mine.kind in ("Dropout", "MultiheadAttention") and abs(p - rate) > 1e-6:
             visit.report.findings.append(Finding(
                 "layers", f"{mine.name} and {other.name}", f"the share that is dropped is {p:g} in"
                 f" PyTorch and {rate:g} in Keras", None, "Both take the share that is dropped, not kept."))
@@ -64,9 +70,11 @@ def _shares(visit: Visit) -> None:
 def weights(visit: Visit) -> None:
     """Compare the weights; then PyTorch's are lent to Keras, so that the rest can be compared."""
     exact = 1e-12 if "float32" not in "".join(visit.report.dtypes) else 1e-6
-    right = {f"PyTorch's {' + '.join(names)} of {ours.name}": value
-             for ours, theirs in visit.weighted()
-             for _, names, value in copied.variables(ours, theirs).values()}
+    right = {}
+    for ours, theirs in visit.weighted():
+        for attribute, (_, names, value) in copied.variables(ours, theirs).items():
+            words = f"PyTorch's {' + '.join(names)} of {ours.name}"
+            right[words if words not in right else f"{words}, which belongs to {attribute}"] = value
     for ours, theirs in visit.weighted():
         found, size = copied.judge(ours, theirs, exact, right)
         visit.report.saw("weights", size)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from course_lib.parity import settings
+from course_lib.parity.attention import attention_cause
+from course_lib.parity.between import reordered_cause
 from course_lib.parity.capture import Call
 from course_lib.parity.findings import Cause, Finding, of_cause
 from course_lib.parity.functions import function_cause
 from course_lib.parity.matching import closest, layouts
-from course_lib.parity.orders import order_cause
 
 _PADDING_ROWS = {"Conv2d": "strided-convolution-padding", "MaxPool2d": "max-pool-padding",
                  "AvgPool2d": "average-pool-padding"}
@@ -42,7 +43,7 @@ def layer_finding(stage: str, where: str, mine: Call, call: Call, gap: float, to
     """The setting that explains the difference; else what the layer computes instead; else nothing."""
     rank = call.inputs[0].ndim if call.inputs else 0
     found = [s for s in settings.differing(mine.kind, mine.layer, call.kind, call.layer, rank)
-             if not s.of_state]
+             if not s.of_state and not (mine.turned and s.name == "first axis")]
     for setting in found:
         after = _tried(setting, mine, call)
         if after is None or after <= tolerance or len(found) == 1:
@@ -50,8 +51,9 @@ def layer_finding(stage: str, where: str, mine: Call, call: Call, gap: float, to
     if found:
         what = "; ".join(map(str, found))
         return Finding(stage, where, what, found[0].row, _cure(found[0]), gap)
-    cause = (function_cause(mine.inputs[:1], mine.outputs[0], call.outputs[0], tolerance)
-             or order_cause(mine.outputs[0], call.outputs[0], tolerance, mine.inputs[:1]))
+    cause = attention_cause(mine, call, tolerance) if mine.kind == "MultiheadAttention" else None
+    cause = (cause or function_cause(mine.inputs[:1], mine.outputs[0], call.outputs[0], tolerance)
+             or reordered_cause(mine.outputs[0], call.outputs[0], mine.inputs[:1], tolerance))
     return of_cause(stage, where, cause, "the same input leads to different outputs; no setting that the"
                     " doctor knows explains it", "Compare the layers' settings by hand.", gap)
 

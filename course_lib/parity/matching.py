@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from course_lib.parity.capture import Call
-from course_lib.parity.settings import LAYOUTS, PAIRS
+from course_lib.parity.composites import COMPOSITES, RULED, parameters_of, rule_of, variable_of
+from course_lib.parity.settings import PAIRS
 
 
 def align(torch_calls: list[Call], keras_calls: list[Call]) -> list[tuple[Call, Call]]:
@@ -30,11 +31,12 @@ def align(torch_calls: list[Call], keras_calls: list[Call]) -> list[tuple[Call, 
 def _weights(ours: Call, theirs: Call) -> tuple[np.ndarray, np.ndarray] | None:
     """(torch's first parameter in Keras's layout, Keras's) of two layers that may belong together."""
     kinds = (ours.kind, theirs.kind)
-    if kinds not in LAYOUTS:
+    rule = rule_of(kinds, ours.layer, theirs.layer)
+    if not rule:
         return None
-    attribute, (names, change) = next(iter(LAYOUTS[kinds].items()))
-    weight = getattr(ours.layer, names[0], None)
-    variable = getattr(getattr(theirs.layer, "cell", theirs.layer), attribute, None)
+    attribute, (names, change) = next(iter(rule.items()))
+    weight = parameters_of(kinds, ours.layer).get(names[0])
+    variable = variable_of(theirs.layer, attribute)
     if weight is None or variable is None:
         return None
     return change(weight.detach().cpu().numpy()), variable.numpy()
@@ -84,15 +86,16 @@ def _worth(ours: Call, theirs: Call) -> float:
     kinds = (ours.kind, theirs.kind)
     if kinds not in PAIRS:
         return 0.0
-    if kinds not in LAYOUTS:
+    if kinds not in RULED:
         return 0.5
     module = ours.layer
-    if getattr(module, "num_layers", 1) > 1 or getattr(module, "bidirectional", False):
+    several = getattr(module, "num_layers", 1) > 1 or getattr(module, "bidirectional", False)
+    if several and (kinds not in COMPOSITES or module.num_layers > 1):
         return 0.0                       # several of Keras's layers in one
     both = _weights(ours, theirs)
     if both is None:                     # a normalisation without weights of its own
         bare = not list(module.parameters(recurse=False)) and not theirs.layer.trainable_weights
-        return 1.0 if bare else 0.0
+        return 1.0 if bare and kinds not in COMPOSITES else 0.0
     if both[0].shape != both[1].shape:
         return 0.0
     return 2.0 if ours.name.split(".")[-1] != theirs.name.split("/")[-1] else 3.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from course_lib.parity.between import between_cause
 from course_lib.parity.capture import Call
 from course_lib.parity.findings import Finding, of_cause
 from course_lib.parity.layer_causes import activated, layer_finding, padding_cause
-from course_lib.parity.matching import align, closest
+from course_lib.parity.matching import align, closest, distance
 from course_lib.parity.settings import RECURRENT
 from course_lib.parity.state import state
 from course_lib.parity.visit import Visit, run_both
@@ -75,7 +75,8 @@ class _Walk:
         mine = self.partner.get(call.key)
         if mine is None:
             return None
-        held = _held(self.ours[self.position[mine.key]])
+        mine = _turned(mine, call, self.visit.tolerance)
+        held = _held(mine, call)
         gap, fitting = closest(activated(mine, call, held), call.outputs[0])
         self._close(mine, call)
         if np.isfinite(gap):
@@ -120,9 +121,11 @@ class _Walk:
 
     def _between(self, mine: np.ndarray, theirs: np.ndarray):
         """Why the numbers part between two layers."""
-        earlier = {"the model's input": self.visit.x[0]}
+        earlier = {"the model's input" + (f" number {n}" if n else ""): x
+                   for n, x in enumerate(self.visit.x)}
         earlier |= {f"the output of {c.name}": c.outputs[0] for c in self.ours if c.outputs}
         earlier |= {f"the input of {c.name}": c.inputs[0] for c in self.ours if c.inputs}
+        earlier |= {f"what {self.last.split(' and ')[0]} holds, part {n}": a for n, a in enumerate(self.before)}
         return between_cause(mine, theirs, self.before, earlier, self.visit.tolerance)
 
     def ends(self, mine: list[np.ndarray], theirs: list[np.ndarray]) -> None:
@@ -154,9 +157,37 @@ class _Walk:
             self.visit.report.findings.append(found)
 
 
-def _held(call: Call) -> list[np.ndarray]:
-    """What the torch side holds after a call: its outputs, and the last step of a sequence."""
-    found = list(call.outputs)
-    if call.kind in RECURRENT:
+def _turned(mine: Call, call: Call, tolerance: float) -> Call:
+    """Torch's call with the batch first, where its layer wants steps first and got them."""
+    if getattr(mine.layer, "batch_first", True) or not mine.inputs or mine.inputs[0].ndim != 3:
+        return mine
+    if distance(mine.inputs[0].swapaxes(0, 1), call.inputs[0]) > tolerance:
+        return mine
+
+    def turn(array):
+        return array.swapaxes(0, 1) if isinstance(array, np.ndarray) and array.ndim == 3 else array
+
+    arguments = {n: turn(a) if n in ("query", "key", "value") else a for n, a in mine.arguments.items()}
+    return replace(mine, inputs=[turn(mine.inputs[0]), *mine.inputs[1:]], arguments=arguments,
+                   outputs=[turn(mine.outputs[0]), *mine.outputs[1:]], turned=True)
+
+
+def _held(mine: Call, call: Call) -> list[np.ndarray]:
+    """What the torch side holds after a call: its outputs, and what Keras's layer may return of them."""
+    found = list(mine.outputs)
+    if mine.kind == "EmbeddingBag" and mine.inputs[0].ndim == 2:
+        found.append(mine.layer.weight.detach().cpu().numpy()[mine.inputs[0]])
+    if mine.kind in RECURRENT:
         found += [a[:, -1] for a in found if a.ndim == 3] + [a[0] for a in found if a.ndim == 3]
+    if call.kind == "Bidirectional":
+        found += [np.concatenate([*a], axis=-1) for a in mine.outputs[1:2]]  # the last state of each way
+        found = [_merged(a, call.layer.merge_mode) for a in found]
     return found
+
+
+def _merged(array: np.ndarray, mode: str | None) -> np.ndarray:
+    """Both directions of a recurrent layer, joined as Keras's layer joins them."""
+    if mode in (None, "concat") or array.shape[-1] % 2:
+        return array
+    forward, backward = np.split(array, 2, axis=-1)
+    return {"sum": forward + backward, "ave": (forward + backward) / 2, "mul": forward * backward}[mode]

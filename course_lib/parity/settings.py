@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_lib.parity.layouts import LAYOUTS
+from course_lib.parity.composites import RULED
 
 # Pairs of layers that have no weights to copy but settings, or an order, to get wrong.
 ACTIVATIONS = ("ReLU", "GELU", "LeakyReLU", "Sigmoid", "Tanh", "SiLU", "ELU", "Softmax", "Softplus")
@@ -21,7 +21,7 @@ WEIGHTLESS = {
     *((a, "Activation") for a in ACTIVATIONS),
     *((a, b) for a in ACTIVATIONS for b in ("ReLU", "LeakyReLU", "ELU", "Softmax")),
 }
-PAIRS = set(LAYOUTS) | WEIGHTLESS
+PAIRS = RULED | WEIGHTLESS
 TORCH_KINDS, KERAS_KINDS = {a for a, _ in PAIRS}, {b for _, b in PAIRS}
 
 
@@ -108,7 +108,9 @@ def differing(torch_kind: str, module, keras_kind: str, layer, rank: int = 0) ->
             row = "embedding-padding"
             found.append(Setting("row without gradient", module.padding_idx, None, row, of_state=True))
     elif torch_kind in RECURRENT:
-        if bool(module.bidirectional) or getattr(layer, "go_backwards", False):
+        both_ways = keras_kind == "Bidirectional"
+        layer = layer.forward_layer if both_ways else layer
+        if bool(module.bidirectional) != both_ways or getattr(layer, "go_backwards", False):
             compare("direction", "both ways" if module.bidirectional else "forwards",
                     "backwards" if layer.go_backwards else "forwards", same=False)
         ours = {"RNN": getattr(module, "nonlinearity", "tanh")}.get(torch_kind, "tanh")

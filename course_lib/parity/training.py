@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from course_lib.parity import capture, copied, settings
+from course_lib.parity import capture, copied
 from course_lib.parity.capture import Call
+from course_lib.parity.composites import parameters_of, rule_of
 from course_lib.parity.findings import Cause, Finding, of_cause
 from course_lib.parity.loss_causes import loss_cause
 from course_lib.parity.matching import closest, distance
@@ -146,8 +147,9 @@ def _compare(visit: Visit, where: str, mine, gradient, floor: float) -> None:
 def torch_gradient(given: dict, ours: Call, theirs: Call, attribute: str,
                    names: list[str]) -> np.ndarray | None:
     """PyTorch's gradient in Keras's layout; two biases that are added have the same one."""
-    _, change = settings.LAYOUTS[ours.kind, theirs.kind][attribute]
-    own = dict(ours.layer.named_parameters(recurse=False))
+    kinds = (ours.kind, theirs.kind)
+    _, change = rule_of(kinds, ours.layer, theirs.layer)[attribute]
+    own = parameters_of(kinds, ours.layer)
     found = [given.get(id(own[name])) for name in names if name in own]
     arrays = [g.numpy() for g in found if g is not None]
     if change is np.add:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from course_lib.parity import copied, settings, update_rules
+from course_lib.parity import copied, update_rules
 from course_lib.parity.capture import Call
+from course_lib.parity.composites import parameters_of, rule_of
 from course_lib.parity.findings import Finding
 from course_lib.parity.training import torch_gradient
 from course_lib.parity.visit import Visit
@@ -79,15 +80,18 @@ def update(visit: Visit) -> None:
 
 def _parameters(visit: Visit) -> tuple[dict[str, _Row], list[str]]:
     """(parameters that both train, by Keras's path; layers in which PyTorch trains two biases for one)"""
+    from torch.nn import Parameter
+
     rows, twice = {}, []
     for ours, theirs in visit.weighted():
-        own = dict(ours.layer.named_parameters(recurse=False))
+        kinds = (ours.kind, theirs.kind)
+        own, rule = parameters_of(kinds, ours.layer), rule_of(kinds, ours.layer, theirs.layer)
         for attribute, (variable, names, value) in copied.variables(ours, theirs).items():
             parts = [own.get(n) for n in names]
-            if any(p is None for p in parts) or value.shape != tuple(variable.shape):
+            if not all(isinstance(p, Parameter) for p in parts) or value.shape != tuple(variable.shape):
                 continue
             trained = all(p.requires_grad for p in parts)
-            if settings.LAYOUTS[ours.kind, theirs.kind][attribute][1] is np.add:
+            if rule[attribute][1] is np.add:
                 twice += [f"{ours.name} and {theirs.name}"] if trained else []
             elif trained and theirs.layer.trainable:
                 rows[variable.path] = _Row(variable, ours, theirs, attribute, names)
@@ -145,7 +149,7 @@ def _forgotten(visit: Visit, rows: dict[str, _Row]) -> None:
     """Parameters that PyTorch's optimizer does not hold."""
     held = {id(p) for group in visit.optimizers[0].param_groups for p in group["params"]}
     missing = [row.ours.name for row in rows.values()
-               if not all(id(p) in held for p in row.ours.layer.parameters(recurse=False) if p.requires_grad)]
+               if not all(id(p) in held for p in row.ours.layer.parameters() if p.requires_grad)]
     if missing:
         visit.report.findings.append(Finding(
             "update", ", ".join(dict.fromkeys(missing)), "PyTorch's optimizer does not hold these"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from course_lib.parity import capture, settings
+from course_lib.parity.composites import RULED
 from course_lib.parity.findings import Finding, Report
 from course_lib.parity.weights import ParityError
 
@@ -51,7 +52,7 @@ class Visit:
         """Each matched pair of layers with weights, once."""
         once = {}
         for ours, theirs in self.pairs:
-            if (ours.kind, theirs.kind) in settings.LAYOUTS:
+            if (ours.kind, theirs.kind) in RULED:
                 once.setdefault((id(ours.layer), id(theirs.layer)), (ours, theirs))
         return list(once.values())
 

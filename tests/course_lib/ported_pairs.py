@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from course_lib import parity
 from course_lib.parity import counterparts
+from course_lib.parity.composites import copy_weights
 from course_lib.parity.visit import Visit, prepare
 
 keras = tf.keras
@@ -856,3 +857,582 @@ def gradients_of_an_embedding():
     pair.more["optimizers"] = (torch.optim.Adam(pair.torch_model.parameters(), rate, betas, eps=1e-12),
                                keras.optimizers.Adam(rate, *betas, epsilon=1e-12))
     return pair
+
+
+# --- layers made of parts -------------------------------------------------------------------------
+
+
+class Attentive(nn.Module):
+    """Attention of one sequence to another, and a readout of each step."""
+
+    def __init__(self, batch_first=True, turn=False, **settings):
+        super().__init__()
+        self.attn = nn.MultiheadAttention(8, 2, batch_first=batch_first, **settings)
+        self.readout, self.turn = nn.Linear(8, 3), turn
+
+    def forward(self, x, other=None, **masks):
+        other = x if other is None else other
+        if self.turn:
+            x, other = x.transpose(0, 1), other.transpose(0, 1)
+        out = self.attn(x, other, other, **masks)[0]
+        return self.readout(out.transpose(0, 1) if self.turn else out)
+
+
+class KerasAttentive(keras.Model):
+    def __init__(self, **settings):
+        super().__init__(dtype="float64")
+        self.attn = L.MultiHeadAttention(2, 4, name="attn", dtype="float64", **settings)
+        self.readout = L.Dense(3, name="readout", dtype="float64")
+
+    def call(self, inputs, training=False):
+        x, other = inputs if isinstance(inputs, (tuple, list)) else (inputs, inputs)
+        return self.readout(self.attn(x, other))
+
+
+class Masked(Attentive):
+    """With a boolean mask of the pairs, or of the keys, as the second input."""
+
+    def __init__(self, name="attn_mask", turned=False, **settings):
+        super().__init__(**settings)
+        self.name, self.turned = name, turned
+
+    def forward(self, x, mask):
+        return super().forward(x, **{self.name: ~mask if self.turned else mask})
+
+
+class KerasMasked(KerasAttentive):
+    def call(self, inputs, training=False):
+        x, mask = inputs
+        if mask.shape[0] == x.shape[0]:      # of the keys: the same for all queries
+            mask = mask[:, None]
+        return self.readout(self.attn(x, x, attention_mask=mask))
+
+
+def twins(model, twin, *inputs, **more):
+    """A pair with weights copied by name."""
+    twin([tf.constant(a) for a in inputs] if len(inputs) > 1 else tf.constant(inputs[0]))
+    with torch.no_grad():
+        for p in model.parameters():         # biases, too: torch starts those of attention at 0
+            p.add_(0.125 * torch.randn_like(p))
+    copy_weights(model.double(), twin)
+    return Pair(model, twin, (inputs if len(inputs) > 1 else inputs[0], None), **more)
+
+
+def sequences(rng, n=5, steps=7, features=8):
+    return rng.normal(size=(n, steps, features))
+
+
+def causal(steps=7):
+    return np.tri(steps, dtype=bool)         # True: allowed
+
+
+def real(steps=7, lengths=(7, 5, 4, 6, 3)):
+    return np.arange(steps) < np.array(lengths)[:, None]   # (batch, steps)
+
+
+@equal
+def attention_to_another_sequence():
+    rng = seeded()
+    pair = twins(Attentive(), KerasAttentive(), sequences(rng), sequences(rng, steps=4))
+    labels = rng.integers(0, 3, (5, 7))
+    pair.batch = pair.batch[0], labels
+    pair.more = {
+        "losses": (lambda z, y: F.cross_entropy(z.mean(dim=1), y[:, 0]),
+                   lambda y, z: entropy()(y[:, 0], tf.reduce_mean(z, axis=1))),
+        "optimizers": (sgd(pair.torch_model), keras.optimizers.SGD(0.125))}
+    return pair
+
+
+@equal
+def attention_with_each_its_own_mask():
+    rng = seeded(1)
+    return twins(Masked(turned=True), KerasMasked(), sequences(rng), causal())
+
+
+@equal
+def attention_to_real_steps():
+    rng = seeded(2)
+    return twins(Masked("key_padding_mask", turned=True), KerasMasked(), sequences(rng), real())
+
+
+@equal
+def attention_with_steps_first():
+    rng = seeded(3)
+    return twins(Attentive(batch_first=False, turn=True, bias=False), KerasAttentive(use_bias=False),
+                 sequences(rng))
+
+
+@planted
+def sense_of_an_attention_mask():
+    rng = seeded()
+    return twins(Masked(), KerasMasked(), sequences(rng), causal().T & ~np.eye(7, dtype=bool) | np.eye(7, k=-1, dtype=bool),
+                 row="attention-mask", stage="outputs", word="opposite sense")
+
+
+@planted
+def sense_of_a_causal_mask():
+    rng = seeded()
+    return twins(Masked(), KerasMasked(), sequences(rng), ~causal(), row="attention-mask", stage="outputs")
+
+
+@planted
+def sense_of_a_padding_mask():
+    rng = seeded()
+    return twins(Masked("key_padding_mask"), KerasMasked(), sequences(rng), real(),
+                 row="attention-mask", stage="outputs")
+
+
+class KerasCausal(KerasAttentive):
+    def call(self, inputs, training=False):
+        return self.readout(self.attn(inputs, inputs, use_causal_mask=True))
+
+
+@planted
+def a_mask_on_one_side_alone():
+    rng = seeded()
+    return twins(Attentive(), KerasCausal(), sequences(rng), stage="outputs", word="PyTorch allows 100%, Keras 57%")
+
+
+@planted
+def attention_along_the_batch():
+    rng = seeded()
+    return twins(Attentive(batch_first=False), KerasAttentive(), sequences(rng), stage="outputs",
+                 word="batch_first=False")
+
+
+class ThreeInputs(Attentive):
+    def forward(self, q, k, v):
+        return self.readout(self.attn(q, k, v)[0])
+
+
+class KerasThreeInputs(KerasAttentive):
+    def call(self, inputs, training=False):
+        q, k, v = inputs
+        return self.readout(self.attn(q, k, v))        # Keras's order is query, value, key
+
+
+@planted
+def keys_given_for_values():
+    rng = seeded()
+    three = sequences(rng), sequences(rng, steps=4), sequences(rng, steps=4)
+    return twins(ThreeInputs(), KerasThreeInputs(), *three, stage="outputs", word="keys and values change places")
+
+
+@planted
+def a_projection_copied_to_another():
+    rng = seeded()
+    pair = twins(Attentive(), KerasAttentive(), sequences(rng), stage="weights", word="query.kernel holds PyTorch's in_proj_weight of attn, which belongs to key.kernel")
+    pair.keras_model.attn._query_dense.kernel.assign(pair.keras_model.attn._key_dense.kernel.numpy())
+    return pair
+
+
+class BothWays(nn.Module):
+    def __init__(self, kind=nn.LSTM, take="steps"):
+        super().__init__()
+        self.cell = kind(3, 4, batch_first=True, bidirectional=True)
+        self.readout, self.take = nn.Linear(8, 2), take
+
+    def forward(self, x):
+        out, state = self.cell(x)
+        if self.take == "last":
+            return self.readout(out[:, -1])
+        if self.take == "state":
+            state = state[0] if isinstance(state, tuple) else state
+            return self.readout(torch.cat([state[0], state[1]], dim=-1))
+        return self.readout(out)
+
+
+def both_ways(kind, layer, take, seed=0, **more):
+    rng = seeded(seed)
+    model = BothWays(kind, take).double()
+    twin = sequential((7, 3), lambda: L.Bidirectional(layer(4, return_sequences=take == "steps")),
+                      lambda: L.Dense(2))
+    return lend(Pair(model, twin, (sequences(rng, features=3), None), **more))
+
+
+@equal
+def an_lstm_both_ways():
+    pair = both_ways(nn.LSTM, L.LSTM, "steps", 1)
+    return Pair(pair.torch_model, pair.keras_model, (pair.batch[0], np.zeros((5, 7, 2))), more={
+        "losses": (F.mse_loss, keras.losses.MeanSquaredError(dtype="float64"))})
+
+
+@equal
+def a_gru_both_ways_to_its_last_states():
+    return both_ways(nn.GRU, L.GRU, "state", 2)
+
+
+@planted
+def last_step_of_both_ways():
+    return both_ways(nn.LSTM, L.LSTM, "last", stage="outputs",
+                     word="PyTorch takes the last step, Keras the last step forwards and the first backwards")
+
+
+@planted
+def directions_exchanged():
+    pair = both_ways(nn.GRU, L.GRU, "steps", stage="weights", word="forward.kernel holds PyTorch's weight_ih_l0_reverse")
+    there, back = pair.keras_model.layers[0].forward_layer.cell, pair.keras_model.layers[0].backward_layer.cell
+    for a, b in zip(there.weights, back.weights, strict=True):
+        kept = a.numpy()
+        a.assign(b.numpy())
+        b.assign(kept)
+    return pair
+
+
+def depthwise(seed, module, layer, **more):
+    rng = seeded(seed)
+    model = stack(module(), nn.ReLU(), nn.Conv2d(6, 4, 1))
+    twin = sequential((8, 8, 3), layer, L.ReLU, lambda: L.Conv2D(4, 1))
+    return lend(Pair(model, twin, (rng.normal(size=(4, 3, 8, 8)), None), **more))
+
+
+@equal
+def each_channel_alone():
+    return depthwise(1, lambda: nn.Conv2d(3, 6, 3, padding=1, groups=3),
+                     lambda: L.DepthwiseConv2D(3, padding="same", depth_multiplier=2))
+
+
+@planted
+def padding_of_a_depthwise_convolution():
+    return depthwise(0, lambda: nn.Conv2d(3, 6, 3, stride=2, padding=1, groups=3),
+                     lambda: L.DepthwiseConv2D(3, 2, padding="same", depth_multiplier=2),
+                     row="strided-convolution-padding", stage="outputs")
+
+
+class Bag(nn.Module):
+    def __init__(self, mode, padding=None):
+        super().__init__()
+        self.bag, self.readout = nn.EmbeddingBag(11, 5, mode=mode, padding_idx=padding), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.readout(self.bag(x))
+
+
+def bags(mode, padding=None, mask=False, seed=0, **more):
+    rng = seeded(seed)
+    twin = sequential((6,), lambda: L.Embedding(11, 5, mask_zero=mask), L.GlobalAveragePooling1D, lambda: L.Dense(3))
+    ids = rng.integers(1, 11, (8, 6))
+    ids[:, 4:] = rng.integers(0, 2, (8, 2)) * ids[:, 4:]
+    ids[0, 4:], ids[1] = 0, ids[1].clip(1)
+    return lend(Pair(Bag(mode, padding).double(), twin, (ids, rng.integers(0, 3, 8)), **more))
+
+
+@equal
+def a_bag_of_embeddings():
+    return bags("mean")
+
+
+@equal
+def a_bag_without_padding():
+    return bags("mean", padding=0, mask=True)
+
+
+@planted
+def a_sum_of_embeddings():
+    return bags("sum", stage="outputs", word="PyTorch takes the sum over all steps, Keras the mean over all steps")
+
+
+@planted
+def padding_counted_in_a_bag():
+    return bags("mean", mask=True, row="embedding-padding", stage="outputs",
+                word="PyTorch takes the mean over all steps, Keras the mean over the steps that are not padding")
+
+
+# --- the models' own code between two layers ------------------------------------------------------
+
+
+class Own(nn.Module):
+    """Layers, then code of one's own that takes what they return, then a readout."""
+
+    def __init__(self, code, readout, *layers):
+        super().__init__()
+        self.parts, self.readout, self.code = nn.ModuleList(layers), readout, code
+
+    def forward(self, x):
+        return self.readout(self.code(x, *(part(x) for part in self.parts)))
+
+
+class KerasOwn(keras.Model):
+    def __init__(self, code, readout, *layers):
+        super().__init__(dtype="float64")
+        self.parts, self.readout, self.code = layers, readout, code
+
+    def call(self, x, training=False):
+        return self.readout(self.code(x, *(part(x) for part in self.parts)))
+
+
+KIND = {"dtype": "float64"}
+
+
+def own(x, ours, theirs, torch_layers, keras_layers, readout=8, **more):
+    """A pair that differs in nothing but its own code."""
+    model = Own(ours, nn.Linear(readout, 3), *torch_layers).double()
+    twin = KerasOwn(theirs, L.Dense(3, **KIND), *keras_layers)
+    twin(tf.constant(x))
+    return lend(Pair(model, twin, (x, None), **more))
+
+
+def dense(*widths, width_in=8):
+    """These layers for both models."""
+    return [nn.Linear(width_in, w) for w in widths], [L.Dense(w, **KIND) for w in widths]
+
+
+def heads_of(array, heads=2):
+    """(batch, time, features) -> (batch, heads, time, width), in either framework"""
+    shape = array.shape
+    wide = array.reshape(shape[0], shape[1], heads, -1) if isinstance(array, torch.Tensor) else tf.reshape(
+        array, (shape[0], shape[1], heads, -1))
+    return wide.swapaxes(1, 2) if isinstance(array, torch.Tensor) else tf.transpose(wide, (0, 2, 1, 3))
+
+
+def torch_attention(x, q, k, v, scale=0.5, mask=None, axis=-1):
+    q, k, v = map(heads_of, (q, k, v))
+    scores = scale * q @ k.swapaxes(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~torch.from_numpy(mask), -1e9)
+    return (scores.softmax(dim=axis) @ v).swapaxes(1, 2).reshape(x.shape)
+
+
+def keras_attention(x, q, k, v, scale=0.5, mask=None, axis=-1):
+    q, k, v = map(heads_of, (q, k, v))
+    scores = scale * tf.matmul(q, k, transpose_b=True)
+    if mask is not None:
+        scores = tf.where(mask, scores, tf.constant(-1e9, scores.dtype))
+    return tf.reshape(tf.transpose(tf.nn.softmax(scores, axis) @ v, (0, 2, 1, 3)), x.shape)
+
+
+def written_out(ours=None, theirs=None, seed=0, **more):
+    rng = seeded(seed)
+    return own(sequences(rng), lambda *a: torch_attention(*a, **ours or {}),
+               lambda *a: keras_attention(*a, **theirs or {}), *dense(8, 8, 8), **more)
+
+
+@equal
+def attention_written_out():
+    return written_out({"mask": causal()}, {"mask": causal()}, 1)
+
+
+@planted
+def root_of_the_width_left_out():
+    return written_out({}, {"scale": 1.0}, stage="outputs",
+                       word="1 / the root of the width of a head in PyTorch and 1 in Keras")
+
+
+@planted
+def root_of_the_wrong_width():
+    return written_out({}, {"scale": 8**-0.5}, stage="outputs", word="1 / the root of all features in Keras")
+
+
+@planted
+def softmax_over_the_queries():
+    return written_out({}, {"axis": -2}, stage="outputs", word="the keys in PyTorch and the queries in Keras")
+
+
+@planted
+def a_causal_mask_turned_round():
+    return written_out({"mask": causal()}, {"mask": ~causal()}, stage="outputs",
+                       word="the mask is causal in PyTorch and causal, turned round in Keras")
+
+
+@planted
+def a_causal_mask_left_out():
+    return written_out({}, {"mask": causal()}, stage="outputs", word="the mask is none in PyTorch and causal in Keras")
+
+
+def simple(ours, theirs, word, seed=0, x=None, width=8, readout=8, **more):
+    """One dense layer, then own code."""
+    rng = seeded(seed)
+    x = sequences(rng) if x is None else x
+    return own(x, ours, theirs, *dense(width), readout, stage="outputs", word=word, **more)
+
+
+@planted
+def a_root_left_out():
+    return simple(lambda x, h: h / 8**0.5, lambda x, h: h, "times 2.82843, which is the root of 8")
+
+
+@planted
+def a_root_on_one_side():
+    return simple(lambda x, h: h, lambda x, h: h * 4**-0.5, "times 0.5, which is 1 / the root of 4")
+
+
+@planted
+def softmax_over_another_axis():
+    return simple(lambda x, h: h.softmax(dim=1), lambda x, h: tf.nn.softmax(h, -1),
+                  "PyTorch's softmax goes over axis 1 of 3, Keras's over axis 2 of 3")
+
+
+@equal
+def softmax_over_the_steps():
+    return simple(lambda x, h: h.softmax(dim=1), lambda x, h: tf.nn.softmax(h, 1), "", 2)
+
+
+def pooled(x, scores, axis):
+    if isinstance(scores, torch.Tensor):
+        return (scores.softmax(dim=axis) * x).sum(dim=1)
+    return tf.reduce_sum(tf.nn.softmax(scores, axis) * x, axis=1)
+
+
+@planted
+def weights_of_a_pool_over_the_wrong_axis():
+    return simple(lambda x, s: pooled(x, s, 1), lambda x, s: pooled(x, s, -1),
+                  "PyTorch takes the steps weighted by a softmax over the steps, Keras the sum over all steps", width=1)
+
+
+@equal
+def a_pool_with_weights():
+    return simple(lambda x, s: pooled(x, s, 1), lambda x, s: pooled(x, s, 1), "", 3, width=1)
+
+
+def mean_of_real(x, h):
+    """The mean over steps that are not all zeros."""
+    if isinstance(h, torch.Tensor):
+        kept = (x != 0).any(dim=-1, keepdim=True)
+        return (h * kept).sum(dim=1) / kept.sum(dim=1)
+    kept = tf.cast(tf.reduce_any(x != 0, axis=-1, keepdims=True), h.dtype)
+    return tf.reduce_sum(h * kept, axis=1) / tf.reduce_sum(kept, axis=1)
+
+
+def padded(rng):
+    return sequences(rng) * real()[..., None]
+
+
+@planted
+def padded_steps_in_a_mean():
+    return simple(mean_of_real, lambda x, h: tf.reduce_mean(h, axis=1),
+                  "PyTorch takes the mean over the steps that are not padding, Keras the mean over all steps",
+                  x=padded(seeded()))
+
+
+@equal
+def a_mean_over_real_steps():
+    return simple(mean_of_real, mean_of_real, "", x=padded(seeded(4)))
+
+
+class Averaged(nn.Module):
+    """The mean of embedded words, with padding or without."""
+
+    def __init__(self, real):
+        super().__init__()
+        self.embedding, self.readout, self.real = nn.Embedding(11, 5), nn.Linear(5, 3), real
+
+    def forward(self, ids):
+        out = self.embedding(ids)
+        if not self.real:
+            return self.readout(out.mean(dim=1))
+        kept = (ids != 0).unsqueeze(-1)
+        return self.readout((out * kept).sum(dim=1) / kept.sum(dim=1))
+
+
+def averaged(real, **more):
+    pair = bags("mean", mask=True)
+    model = Averaged(real).double()
+    return lend(Pair(model, pair.keras_model, pair.batch, **more))
+
+
+@equal
+def words_without_padding():
+    return averaged(True)
+
+
+@planted
+def padding_counted_in_a_mean_of_words():
+    return averaged(False, row="embedding-padding", stage="outputs", word="the steps that are not padding")
+
+
+def convolved(ours, theirs, seed=0, **more):
+    """A convolution along time, padded by hand: (before, after)."""
+    rng = seeded(seed)
+
+    class Padded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.readout = nn.Conv1d(8, 6, 3), nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.readout(self.conv(F.pad(x.transpose(1, 2), ours)).transpose(1, 2))
+
+    twin = sequential((7, 8), lambda: L.ZeroPadding1D(theirs), lambda: L.Conv1D(6, 3), lambda: L.Dense(3))
+    return lend(Pair(Padded().double(), twin, (sequences(rng), None), **more))
+
+
+@equal
+def a_causal_convolution():
+    return convolved((2, 0), (2, 0), 5)
+
+
+@planted
+def causal_padding_on_the_wrong_side():
+    return convolved((2, 0), (0, 2), stage="outputs", word="2 steps earlier")
+
+
+@planted
+def padding_on_both_sides_for_causal():
+    return convolved((1, 1), (2, 0), stage="outputs", word="1 step later")
+
+
+def causal_layer(padding, seed=0, **more):
+    rng = seeded(seed)
+    x = sequences(rng)
+    model = Own(lambda x, h: h.transpose(1, 2)[:, :7], nn.Linear(6, 3), nn.Conv1d(8, 6, 3, padding=padding)).double()
+    forward = model.parts[0].forward
+    model.parts[0].forward = lambda x: forward(x.transpose(1, 2))
+    twin = sequential((7, 8), lambda: L.Conv1D(6, 3, padding="causal"), lambda: L.Dense(3))
+    return lend(Pair(model, twin, (x, None), **more))
+
+
+@equal
+def a_causal_convolution_that_is_cropped():
+    return causal_layer(2, 6)
+
+
+@planted
+def joined_in_another_order():
+    rng = seeded()
+    return own(sequences(rng), lambda x, a, b: torch.cat([a, b], dim=-1), lambda x, a, b: tf.concat([b, a], -1),
+               *dense(3, 5), stage="outputs", word="joined in another order: Keras's are PyTorch's 3 to 7, 0 to 2")
+
+
+@equal
+def joined_in_one_order():
+    rng = seeded(7)
+    return own(sequences(rng), lambda x, a, b: torch.cat([a, b], dim=-1), lambda x, a, b: tf.concat([a, b], -1),
+               *dense(3, 5))
+
+
+@planted
+def channels_mixed_by_a_reshape():
+    return simple(lambda x, h: h, lambda x, h: tf.reshape(tf.transpose(tf.reshape(h, (5, 7, 2, 4)), (0, 1, 3, 2)), h.shape),
+                  "one of each of PyTorch's 2 blocks in turn")
+
+
+@planted
+def a_shortcut_after_the_activation():
+    return simple(lambda x, h: torch.relu(x + h), lambda x, h: x + tf.nn.relu(h),
+                  "PyTorch adds the model's input before ReLU, Keras adds the model's input after ReLU")
+
+
+@planted
+def a_shortcut_left_out_before_an_activation():
+    return simple(lambda x, h: torch.tanh(x + h), lambda x, h: tf.tanh(h),
+                  "PyTorch adds the model's input before tanh, Keras applies tanh without")
+
+
+@equal
+def a_shortcut_before_an_activation():
+    return simple(lambda x, h: F.silu(x + h), lambda x, h: tf.nn.silu(x + h), "", 8)
+
+
+@planted
+def a_shortcut_before_a_mean():
+    return simple(lambda x, h: (x + h).mean(dim=1), lambda x, h: tf.reduce_mean(h, axis=1),
+                  "PyTorch adds the mean of the model's input over its steps")
+
+
+@planted
+def the_last_step_of_a_padded_sequence():
+    def last(x, h):
+        return h[torch.arange(5), (x != 0).any(dim=-1).sum(dim=1) - 1]
+
+    return simple(last, lambda x, h: h[:, -1], "PyTorch takes the last step that is not padding, Keras the last step",
+                  x=padded(seeded()))

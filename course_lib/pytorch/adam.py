@@ -20,15 +20,10 @@ class TorchAdam:
     """
 
     def __init__(
-        self,
-        params: Iterable,
-        learning_rate: float,
-        beta_1: float = 0.875,
-        beta_2: float = 1 - 2.0**-9,
-        epsilon: float = 2.0**-20,
-        weight_decay: float = 0.0,
-        decoupled: bool = True,
-        corrected: bool = True,
+        self, params: Iterable, learning_rate: float,
+        beta_1: float = 0.875, beta_2: float = 1 - 2.0**-9,
+        epsilon: float = 2.0**-20, weight_decay: float = 0.0,
+        decoupled: bool = True, corrected: bool = True,
     ):
         self.params = list(params)
         positive = self.params and learning_rate >= 0 and epsilon > 0
@@ -36,8 +31,9 @@ class TorchAdam:
         if not (positive and betas and weight_decay >= 0):
             given = (f"{len(self.params)}, {learning_rate}, {epsilon},"
                      f" {beta_1}, {beta_2}, {weight_decay}")
-            raise ValueError(f"params, rate >= 0, epsilon > 0, 0 <= betas < 1,"
-                             f" decay >= 0; got {given}")
+            raise ValueError(
+                f"params, rate >= 0, epsilon > 0, 0 <= betas < 1,"
+                f" decay >= 0; got {given}")
         self.learning_rate, self.epsilon = learning_rate, epsilon
         self.beta_1, self.beta_2 = beta_1, beta_2
         self.weight_decay, self.decoupled = weight_decay, decoupled

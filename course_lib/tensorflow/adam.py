@@ -20,15 +20,10 @@ class TFAdam:
     """
 
     def __init__(
-        self,
-        params: Iterable,
-        learning_rate: float,
-        beta_1: float = 0.875,
-        beta_2: float = 1 - 2.0**-9,
-        epsilon: float = 2.0**-20,
-        weight_decay: float = 0.0,
-        decoupled: bool = True,
-        corrected: bool = True,
+        self, params: Iterable, learning_rate: float,
+        beta_1: float = 0.875, beta_2: float = 1 - 2.0**-9,
+        epsilon: float = 2.0**-20, weight_decay: float = 0.0,
+        decoupled: bool = True, corrected: bool = True,
     ):
         zeros = [tf.zeros(p.shape, p.dtype) for p in params]
         positive = zeros and learning_rate >= 0 and epsilon > 0
@@ -36,8 +31,9 @@ class TFAdam:
         if not (positive and betas and weight_decay >= 0):
             given = (f"{len(zeros)}, {learning_rate}, {epsilon},"
                      f" {beta_1}, {beta_2}, {weight_decay}")
-            raise ValueError(f"params, rate >= 0, epsilon > 0, 0 <= betas < 1,"
-                             f" decay >= 0; got {given}")
+            raise ValueError(
+                f"params, rate >= 0, epsilon > 0, 0 <= betas < 1,"
+                f" decay >= 0; got {given}")
         self.learning_rate = tf.Variable(
             learning_rate, dtype=zeros[0].dtype)
         self.epsilon = epsilon

@@ -16,6 +16,7 @@ import importlib
 import json
 import sys
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,58 @@ def tokens_and_lengths(random: np.random.Generator, sizes: dict) -> tuple[np.nda
     tokens = random.integers(1, sizes["vocabulary"], (ROWS, 40))
     tokens[np.arange(40) >= lengths[:, None]] = 0
     return tokens, lengths, random.integers(0, sizes["classes"], ROWS)
+
+
+_OPTIMIZERS = weakref.WeakKeyDictionary()  # of each model, from its first step on
+
+
+def adam_step_torch(model, ids, labels, learning_rate: float, epsilon: float):
+    """One step of the course's Adam, whose moments and count last as long as the model.
+
+    A small ``epsilon`` would let rounding decide the sign of a gradient near 0, and with it a step.
+    """
+    from course_lib.pytorch.adam import TorchAdam, step_torch
+
+    if model not in _OPTIMIZERS:
+        _OPTIMIZERS[model] = TorchAdam(model.parameters(), learning_rate, epsilon=epsilon)
+    return step_torch(model, ids, labels, _OPTIMIZERS[model])
+
+
+def adam_step_tf(model, ids, labels, learning_rate: float, epsilon: float):
+    """The same in TensorFlow; the optimizer's variables are made outside the step's trace."""
+    import tensorflow as tf
+    from course_lib.tensorflow.adam import TFAdam, step_tf
+
+    if model not in _OPTIMIZERS:
+        with tf.init_scope():
+            _OPTIMIZERS[model] = TFAdam(model.trainable_variables, learning_rate, epsilon=epsilon)
+    return step_tf(model, ids, labels, _OPTIMIZERS[model])
+
+
+def adamw_step_torch(model, ids, labels, learning_rate: float, epsilon: float, decay: float,
+                     limit: float):
+    """One step of AdamW with the gradient clipped; otherwise as ``adam_step_torch``."""
+    from course_lib.pytorch.adam import TorchAdam
+    from course_lib.pytorch.schedules import step_torch
+
+    if model not in _OPTIMIZERS:
+        _OPTIMIZERS[model] = TorchAdam(
+            model.parameters(), learning_rate, epsilon=epsilon, weight_decay=decay)
+    return step_torch(model, ids, labels, _OPTIMIZERS[model], limit)
+
+
+def adamw_step_tf(model, ids, labels, learning_rate: float, epsilon: float, decay: float,
+                  limit: float):
+    """The same in TensorFlow."""
+    import tensorflow as tf
+    from course_lib.tensorflow.adam import TFAdam
+    from course_lib.tensorflow.schedules import step_tf
+
+    if model not in _OPTIMIZERS:
+        with tf.init_scope():
+            _OPTIMIZERS[model] = TFAdam(
+                model.trainable_variables, learning_rate, epsilon=epsilon, weight_decay=decay)
+    return step_tf(model, ids, labels, _OPTIMIZERS[model], limit)
 
 
 def named(path: str) -> Any:

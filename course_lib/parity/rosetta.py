@@ -30,6 +30,7 @@ GROUPS = {
     "losses": "Losses",
     "optimizers": "Optimizers",
     "loops": "Data and loops",
+    "gradients": "Gradients",
 }
 
 _HERE = "#what-differs-between-the-frameworks-here"
@@ -45,6 +46,10 @@ _BATCH_NORM = "02-architectures/resnet.md#batch-normalisation-from-scratch"
 _DESCENT = f"03-gradient-descent/gradient-descent.md{_HERE}"
 _LOSSES = f"03-gradient-descent/losses-and-activations.md{_HERE}"
 _MOMENTUM = f"03-gradient-descent/stochastic-and-momentum.md{_HERE}"
+_ADAM = f"05-adam/adam.md{_HERE}"
+_DEEP = f"04-backpropagation/deep-gradients.md{_HERE}"
+_AUTOGRAD = f"04-backpropagation/autograd.md{_HERE}"
+_ADAMW = f"05-adam/adamw-and-schedules.md{_HERE}"
 
 _LAYERS = {
     "strided-convolution-padding": Row(
@@ -183,7 +188,7 @@ _LAYERS = {
         "1e-5.",
         "1e-3.",
         "Keras: `epsilon=1e-5`.",
-        "", "layers"),
+        _DEEP, "layers"),
     "group-norm-epsilon": Row(
         "ε of group normalisation",
         "1e-5.",
@@ -213,7 +218,7 @@ _LAYERS = {
         "`trunc_normal_(std=0.02)` cuts at ±2 as a number, here 100 σ: it cuts nothing.",
         "`TruncatedNormal(stddev=0.02)` cuts at two σ.",
         "PyTorch: `a=-2 * std, b=2 * std`.",
-        "", "layers"),
+        _DEEP, "layers"),
     "he-normal": Row(
         "He's normal start",
         "`kaiming_normal_` does not cut.",
@@ -267,13 +272,19 @@ _STATISTICS = {
         "`keras.ops.median` takes their mean, as NumPy does.",
         "PyTorch: `torch.quantile(x, 0.5)`.",
         "", "statistics"),
+    "subnormal-numbers": Row(
+        "Numbers below 1.2e-38 in float32",
+        "Kept, with fewer and fewer digits, down to 1.4e-45.",
+        "Rounded to 0 on the CPU.",
+        "Compute in float64, or multiply by a power of two that keeps the numbers above 1.2e-38.",
+        _DEEP, "statistics"),
     "norm-of-zero": Row(
         "The gradient of a norm at 0",
         "0.",
         "Not a number, which then spreads through all weights.",
         "TensorFlow: take the root only where the square is positive (`tf.where` inside the root"
         " and outside).",
-        "", "statistics"),
+        _AUTOGRAD, "statistics"),
 }
 
 _LOSS_ROWS = {
@@ -385,13 +396,13 @@ _OPTIMIZERS = {
         "The sum of squares starts at 0; ε 1e-10, outside the root.",
         "Starts at 0.1; ε 1e-7, inside the root.",
         "One positive start in both, and ε = 0.",
-        "", "optimizers"),
+        _ADAM, "optimizers"),
     "adadelta": Row(
         "Adadelta",
         "Rate 1, decay 0.9, ε 1e-6.",
         "Rate 0.001, decay 0.95, ε 1e-7.",
         "Set all three; the formula is the same.",
-        "", "optimizers"),
+        _ADAM, "optimizers"),
     "momentum-buffer": Row(
         "Momentum when the rate changes",
         "The rate stands outside the velocity: a new rate acts at once.",
@@ -404,43 +415,75 @@ _OPTIMIZERS = {
         "Added to the gradient (L2), and so divided by the second moment.",
         "Decoupled: taken from the weights.",
         "PyTorch: `AdamW`.",
-        "", "optimizers"),
+        _ADAMW, "optimizers"),
     "adamw-decay-default": Row(
         "The default decay of AdamW",
         "0.01.",
         "0.004.",
         "Set it in both.",
-        "", "optimizers"),
+        _ADAMW, "optimizers"),
     "sgd-weight-decay": Row(
         "`weight_decay` of SGD with momentum",
         "Added to the gradient, so momentum carries it.",
         "Decoupled: taken from the weights.",
         "Keras: add `decay * weights` to the gradient yourself.",
-        "", "optimizers"),
+        _ADAMW, "optimizers"),
     "l2-regularizer": Row(
         "L2 regularisers and weight decay",
         "`weight_decay=λ` adds λ·w to the gradient.",
         "`L2(λ)` adds λ·Σw² to the loss, without ½: 2λ·w to the gradient.",
         "PyTorch: `weight_decay=2λ`, for SGD.",
-        "", "optimizers"),
+        _ADAMW, "optimizers"),
     "gradient-clipping": Row(
         "Clipping gradients by their norm",
         "`clip_grad_norm_`: one norm over all tensors, plus 1e-6.",
         "`clipnorm`: each tensor by itself.",
         "Keras: `global_clipnorm`; PyTorch's 1e-6 remains.",
         _RNN, "optimizers"),
+    "clipping-overflow": Row(
+        "Clipping where the norm overflows",
+        "`clip_grad_norm_` divides by infinity: all gradients 0, in silence.",
+        "`global_clipnorm` and `tf.clip_by_global_norm` return NaN; `clipnorm` 0.",
+        "Divide by the largest entry before squaring; PyTorch: `error_if_nonfinite=True` raises.",
+        _DEEP, "optimizers"),
     "cosine-schedule": Row(
         "A cosine schedule after its end",
         "`CosineAnnealingLR` climbs again after T steps.",
         "`CosineDecay` stays at its lowest.",
         "Let T be the number of all steps.",
-        "", "optimizers"),
+        _ADAMW, "optimizers"),
     "exponential-schedule": Row(
         "A rate that falls by a factor every k steps",
         "`StepLR` falls in stairs.",
         "`ExponentialDecay` falls a little at each step.",
         "Keras: `staircase=True`.",
-        "", "optimizers"),
+        _ADAMW, "optimizers"),
+    "decay-exclusions": Row(
+        "Parameters that do not decay",
+        "Groups of parameters, one with `weight_decay=0`.",
+        "`exclude_from_weight_decay`; a second call replaces the first, in silence.",
+        "Keras: all names and variables in one call.",
+        _ADAMW, "optimizers"),
+    "clipping-slices": Row(
+        "Clipping the gradient of an embedding",
+        "Clipped as the gradient that it is.",
+        "`clip_by_global_norm`, `clipnorm`, `global_clipnorm` and `clipvalue` clip the"
+        " `IndexedSlices` before the rows of one word are added up.",
+        "TensorFlow: `tf.convert_to_tensor(gradient)` before clipping.",
+        _ADAMW, "optimizers"),
+    "warm-up-start": Row(
+        "The first step of a warm-up",
+        "`LinearLR` begins above 0, at a third of the rate if nothing is said.",
+        "`CosineDecay` begins at `initial_learning_rate`, 0 in its documentation: the first step"
+        " moves nothing.",
+        "One table of rates, (t + 1)/W of the peak, in both.",
+        _ADAMW, "optimizers"),
+    "schedule-clock": Row(
+        "When a schedule goes on",
+        "When you call `schedule.step()`, after an update or after an epoch.",
+        "With every update.",
+        "PyTorch: call it after each `optimizer.step()`, and count in updates.",
+        _ADAMW, "optimizers"),
     "learning-rate-defaults": Row(
         "Default learning rates",
         "SGD 1e-3; RMSprop and Adagrad 1e-2; Adadelta 1; NAdam and Adamax 2e-3.",
@@ -455,6 +498,19 @@ _OPTIMIZERS = {
         " and Lion do not.",
         "TensorFlow: `tf.convert_to_tensor(gradient)` before `apply`.",
         _MLP, "optimizers"),
+    "adam-sparse": Row(
+        "Adam and sparse gradients",
+        "`Adam` refuses the gradient of `Embedding(sparse=True)`. `SparseAdam` adds repeated rows"
+        " up, and moves only the rows of the batch.",
+        "Every row moves in every step: its mean gradient is not 0 where its gradient is.",
+        "Dense gradients: `sparse=False` in PyTorch, `tf.convert_to_tensor` in TensorFlow.",
+        _ADAM, "optimizers"),
+    "nadam": Row(
+        "The warm-up of NAdam's momentum",
+        "β₁(1 − ½ · 0.96^(0.004 t)).",
+        "β₁(1 − ½ · 0.96^t), 250 times as fast; 0.96 in float32.",
+        "PyTorch: `momentum_decay=1`; then set the rate and ε too.",
+        _ADAM, "optimizers"),
     "nesterov-without-momentum": Row(
         "Nesterov without momentum",
         "Raises an error.",
@@ -564,4 +620,61 @@ _LOOPS = {
         "", "loops"),
 }
 
-ROWS: dict[str, Row] = {**_LAYERS, **_STATISTICS, **_LOSS_ROWS, **_OPTIMIZERS, **_LOOPS}
+_GRADIENTS = {
+    "max-ties": Row(
+        "The gradient of a maximum with a tie",
+        "`x.max(dim=…)` gives all of it to one of the equal entries; `amax` shares it.",
+        "`tf.reduce_max` shares it.",
+        "PyTorch: `x.amax(dim=…)`.",
+        _AUTOGRAD, "gradients"),
+    "maximum-ties": Row(
+        "The gradient of `maximum(a, b)` where a = b",
+        "Half to each.",
+        "All of it to the first.",
+        "In both: `b + relu(a - b)`, which gives it to b.",
+        _AUTOGRAD, "gradients"),
+    "rounding-gradient": Row(
+        "The gradient of `round` and `floor`",
+        "0.",
+        "None, as if there were no way through.",
+        "TensorFlow: `unconnected_gradients=tf.UnconnectedGradients.ZERO`.",
+        _AUTOGRAD, "gradients"),
+    "deviation-of-equal-values": Row(
+        "The gradient of a standard deviation of equal values",
+        "0.",
+        "Not a number.",
+        "In both: the root of the variance plus a small ε.",
+        _AUTOGRAD, "gradients"),
+    "selu-at-zero": Row(
+        "The gradient of SELU at 0",
+        "The slope of its left side, 1.758.",
+        "The slope of its right side, 1.051.",
+        "In both: written out with `where`.",
+        _AUTOGRAD, "gradients"),
+    "zero-log-zero": Row(
+        "The gradient of p log p at p = 0, by `xlogy`",
+        "Not finite, and it spreads.",
+        "0 where p is 0.",
+        "PyTorch: `xlogy` of the entries above 0 alone.",
+        _AUTOGRAD, "gradients"),
+    "vector-loss": Row(
+        "The gradient of a loss that is not one number",
+        "Raises an error.",
+        "The gradient of the sum, in silence.",
+        "Reduce the loss yourself, in both.",
+        _AUTOGRAD, "gradients"),
+    "changed-before-backward": Row(
+        "A parameter changed between loss and gradient",
+        "Raises an error, where the old value is needed.",
+        "The gradient at the old value, in silence.",
+        "First the gradient, then the change.",
+        _AUTOGRAD, "gradients"),
+    "unwatched-tensor": Row(
+        "The gradient in a tensor that nobody declared",
+        "Raises an error without `requires_grad=True`.",
+        "None: only a trainable `tf.Variable` is watched.",
+        "TensorFlow: `tape.watch(x)`.",
+        _AUTOGRAD, "gradients"),
+}
+
+ROWS: dict[str, Row] = {**_LAYERS, **_STATISTICS, **_LOSS_ROWS, **_OPTIMIZERS, **_LOOPS, **_GRADIENTS}

@@ -97,6 +97,38 @@ def text_mlp_tf(names):
     return model, tf.ones((8, 7), tf.int64), tf.zeros(8, tf.int64), 0.5
 
 
+def adam_torch(names):
+    """The arguments of adam's step_torch: ids of words and an optimizer."""
+    with torch.device("meta"):
+        model = names["TorchTextMLP"](50, 8, (6, 5), 2)
+        optimizer = names["TorchAdam"](model.parameters(), 0.5)
+    ids = torch.ones((8, 7), dtype=torch.int64)
+    return model, ids, torch.zeros(8, dtype=torch.int64), optimizer
+
+
+def adam_tf(names):
+    """The arguments of its step_tf."""
+    model = names["TFTextMLP"](50, 8, (6, 5), 2)
+    optimizer = names["TFAdam"](model.trainable_variables, 0.5)
+    return model, tf.ones((8, 7), tf.int64), tf.zeros(8, tf.int64), optimizer
+
+
+def scheduled_torch(names):
+    """The arguments of step_torch of adamw-and-schedules: ids of words, an optimizer, a limit."""
+    with torch.device("meta"):
+        model = names["TorchTextMLP"](50, 8, (6, 5), 2)
+        optimizer = names["TorchAdam"](model.parameters(), 0.5, weight_decay=0.25)
+    ids = torch.ones((8, 7), dtype=torch.int64)
+    return model, ids, torch.zeros(8, dtype=torch.int64), optimizer, 0.5
+
+
+def scheduled_tf(names):
+    """The arguments of its step_tf."""
+    model = names["TFTextMLP"](50, 8, (6, 5), 2)
+    optimizer = names["TFAdam"](model.trainable_variables, 0.5, weight_decay=0.25)
+    return model, tf.ones((8, 7), tf.int64), tf.zeros(8, tf.int64), optimizer, 0.5
+
+
 def resnet_torch(names):
     """The arguments of step_torch of resnet: colour images."""
     labels = torch.zeros(8, dtype=torch.int64)
@@ -136,9 +168,40 @@ def digits_tf(names):
     return model, tf.zeros((8, 28, 28, 1)), tf.zeros(8, tf.int64), optimizer
 
 
+def deep_mlp_torch(names):
+    """The arguments of step_torch of deep-gradients: thirty layers, clipped."""
+    model = names["TorchDeepMLP"](196, 16, 30, 10, shortcuts=True)
+    return model, torch.zeros(8, 196), torch.zeros(8, dtype=torch.int64), 0.5, 1.0
+
+
+def deep_mlp_tf(names):
+    """The arguments of its step_tf."""
+    model = names["TFDeepMLP"](196, 16, 30, 10, shortcuts=True)
+    return model, tf.zeros((8, 196)), tf.zeros(8, tf.int64), 0.5, 1.0
+
+
+def residual_torch(names):
+    """The arguments of step_torch of autograd: an optimizer in place of the rate."""
+    with torch.device("meta"):
+        model = names["TorchResidualMLP"](196, 32, 10)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    return model, torch.zeros(8, 196), torch.zeros(8, dtype=torch.int64), optimizer
+
+
+def residual_tf(names):
+    """The arguments of its step_tf."""
+    model, optimizer = names["TFResidualMLP"](196, 32, 10), tf.keras.optimizers.SGD(0.5)
+    optimizer.build(model.trainable_variables)
+    return model, tf.zeros((8, 196)), tf.zeros(8, tf.int64), optimizer
+
+
 # How to call the step functions of a notebook: names defined on it -> arguments.
 STEPS = {
+    "autograd": (residual_torch, residual_tf),
+    "adam": (adam_torch, adam_tf),
+    "adamw-and-schedules": (scheduled_torch, scheduled_tf),
     "cnn": (lenet_torch, lenet_tf),
+    "deep-gradients": (deep_mlp_torch, deep_mlp_tf),
     "gradient-descent": (mlp_torch, mlp_tf),
     "losses-and-activations": (classifier_torch, classifier_tf),
     "pipelines": (classifier_torch, classifier_tf),

@@ -231,6 +231,28 @@ def gradient_clipping() -> Measured:
                     "one step at rate 1")
 
 
+@establishes("clipping-overflow", over=0.5, within=1e-6, because="float32, where norms overflow")
+def clipping_overflow() -> Measured:
+    from course_lib.pytorch.deep_mlp import clip_torch
+    from course_lib.tensorflow.deep_mlp import clip_tf
+
+    huge = np.full(4, 1e25, np.float32)
+    tensor = torch.zeros(4, requires_grad=True)
+    tensor.grad = torch.from_numpy(huge.copy())
+    torch.nn.utils.clip_grad_norm_([tensor], 1.0)
+    assert not tensor.grad.any()
+    with tf.device("/CPU:0"):
+        for how, wrong in (("clipnorm", 0.0), ("global_clipnorm", np.nan)):
+            variable = tf.Variable(tf.zeros(4))
+            keras.SGD(1.0, **{how: 1.0}).apply([tf.constant(huge)], [variable])
+            np.testing.assert_array_equal(array(variable), np.full(4, wrong))
+        assert np.isnan(array(tf.clip_by_global_norm([tf.constant(huge)], 1.0)[0][0])).all()
+        theirs = clip_tf([tf.constant(huge)], 1.0)[0]
+    ours = clip_torch([torch.from_numpy(huge)], 1.0)[0]
+    assert gap(ours, np.full(4, 0.5)) < 1e-6
+    return Measured(np.inf, gap(ours, theirs), "clipped gradients, NaN counted as infinite")
+
+
 @establishes("cosine-schedule", within=1e-7, because="Keras computes its schedules in float32")
 def cosine_schedule() -> Measured:
     def ours(total: int, steps: int) -> np.ndarray:
@@ -315,6 +337,45 @@ def embedding_gradients() -> Measured:
     before, after = (theirs(dense, steps=STEPS, **KERAS_ADAM) for dense in (False, True))
     return Measured(gap(before, weight), gap(after, weight),
                     f"table after {STEPS} steps of Adam")
+
+
+@establishes("adam-sparse")
+def adam_sparse() -> Measured:
+    def run(sparse: bool, kind: type, options: dict) -> np.ndarray:
+        layer = torch.nn.Embedding(6, 4, sparse=sparse, dtype=torch.float64)
+        layer.weight.data.copy_(torch.from_numpy(table))
+        optimizer = kind(layer.parameters(), RATE, BETAS, **options)
+        for t, ids in enumerate(batches, start=1):
+            optimizer.zero_grad()
+            (layer(torch.from_numpy(ids)) ** 2).sum().backward()
+            if not sparse:
+                keras_epsilon()(optimizer, t)
+            optimizer.step()
+        return layer.weight.detach().numpy()
+
+    table, batches = normal(6, 4), [np.array([3, 1, 3]), np.array([0, 1, 1])] * 5
+    with pytest.raises(RuntimeError, match="does not support sparse gradients"):
+        run(True, torch.optim.Adam, {})
+    variable, optimizer = tf.Variable(table), keras.Adam(**KERAS_ADAM)
+    for ids in batches:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.gather(variable, ids) ** 2)
+        dense = tf.convert_to_tensor(tape.gradient(loss, variable))
+        optimizer.apply([dense], [variable])
+    return Measured(gap(run(True, torch.optim.SparseAdam, {}), variable),
+                    gap(run(False, torch.optim.Adam, {}), variable),
+                    f"table after {len(batches)} steps, other words in each")
+
+
+@establishes("nadam", over=1e-3, within=1e-7, because="Keras takes powers of 0.96 in float32")
+def nadam() -> Measured:
+    assert default("NAdam", "momentum_decay") == (4e-3,)
+    theirs = run_keras(keras.Nadam(RATE, *BETAS, 2.0**-20))
+
+    def ours(**options: float) -> np.ndarray:
+        return run_torch(lambda params: torch.optim.NAdam(params, RATE, BETAS, 2.0**-20, **options))
+
+    return Measured(gap(ours(), theirs), gap(ours(momentum_decay=1), theirs), WHAT)
 
 
 @establishes("nesterov-without-momentum")

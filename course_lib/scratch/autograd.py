@@ -159,7 +159,10 @@ def transpose(a: Any, axes: Any = None) -> Tensor:
 
 
 def take(a: Any, index: Any) -> Tensor:
-    """a[index], any NumPy index of whole numbers. What was read twice is paid twice."""
+    """a[index]. What was read twice is paid twice.
+
+    ``index`` is any NumPy index of whole numbers or slices.
+    """
     a = tensor(a)
     shape = a.data.shape
 
@@ -193,7 +196,7 @@ def cross_entropy(logits: Any, labels: np.ndarray) -> Tensor:
 
 def unbroadcast(g: np.ndarray, shape: tuple) -> np.ndarray:
     """Sum a gradient over the axes along which a value was repeated."""
-    g = g.sum(axis=tuple(range(g.ndim - len(shape))))     # axes put in front
+    g = g.sum(axis=tuple(range(g.ndim - len(shape))))  # axes in front
     stretched = tuple(
         i for i, n in enumerate(shape) if n == 1 and g.shape[i] != 1)
     return g.sum(axis=stretched, keepdims=True)

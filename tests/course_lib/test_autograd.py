@@ -168,21 +168,21 @@ def same(ours, theirs):
         np.testing.assert_allclose(mine, other, rtol=1e-11, atol=1e-12 * max(1, np.abs(other).max()))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(recipes, shape_sets, st.integers(0, 100))
 def test_random_graphs_equal_torch_autograd(words, shape_set, seed):
     arrays = drawn(shape_set, seed)
     same(of_ours(words, arrays), of_torch(words, arrays))
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(recipes, shape_sets, st.integers(0, 100))
 def test_random_graphs_equal_the_gradient_tape(words, shape_set, seed):
     arrays = drawn(shape_set, seed)
     same(of_ours(words, arrays), of_tf(words, arrays))
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(recipes, shape_sets, st.integers(0, 100))
 def test_random_graphs_equal_finite_differences(words, shape_set, seed):
     arrays = drawn(shape_set, seed)

@@ -159,6 +159,11 @@ def test_each_and_value_keep_their_limits(a, b, limit):
     assert np.abs(cut[1]).max() <= limit
 
 
+def test_a_gradient_within_the_limit_stays():
+    for kind in (clipping.clip_global, clipping.clip_each, clipping.clip_value):
+        assert kind([np.array([0.3, 0.4])], 1.0)[0].tolist() == [0.3, 0.4]
+
+
 def test_per_tensor_clipping_turns_and_global_clipping_does_not():
     gradient = [np.array([3.0, 0.0]), np.array([4.0])]
     assert clipping.turned(gradient, clipping.clip_each(gradient, 1.0)) == pytest.approx(

@@ -637,7 +637,7 @@ _GRADIENTS = {
         "The gradient of `round` and `floor`",
         "0.",
         "None, as if there were no way through.",
-        "TensorFlow: `unconnected_gradients=tf.UnconnectedGradients.ZERO`.",
+        "TensorFlow: `tape.gradient(y, x, unconnected_gradients=\"zero\")`.",
         _AUTOGRAD, "gradients"),
     "deviation-of-equal-values": Row(
         "The gradient of a standard deviation of equal values",

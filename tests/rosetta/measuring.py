@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MODULES = ("measure_layers", "measure_statistics", "measure_losses", "measure_optimizers",
-           "measure_loops")
+           "measure_loops", "measure_gradients", "measure_schedules")
 OVER, WITHIN = 1e-6, 1e-12
 
 

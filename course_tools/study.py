@@ -234,6 +234,12 @@ class _Partial:
     def key(row: dict, framework: str, seed: int) -> str:
         return json.dumps([row, framework, seed], sort_keys=True)
 
+    def take_over(self, record: dict) -> None:
+        """Count the runs of a record as finished."""
+        for row in record["rows"]:
+            for run in row["runs"]:
+                self.runs[self.key(row["row"], run["framework"], run["seed"])] = run
+
     def keep(self, key: str, run: dict) -> None:
         self.runs[key] = run
         _write(self.path, {"mark": self.mark, "runs": self.runs})
@@ -267,18 +273,20 @@ def run_study(root: Path, path: Path, seeds: int | None = None,
               told: Callable[[str], None] = lambda text: None, again: bool = False) -> dict | None:
     """Run what of a study is not yet recorded and write its record; return the record.
 
-    Returns None, running nothing, where the record is in step and has these seeds, unless
-    ``again``. Interrupted runs are taken up where they stopped, as long as the code is the same.
+    Returns None, running nothing, where the record is in step and has these seeds or more, unless
+    ``again``. Interrupted runs are taken up where they stopped, as long as the code is the same;
+    so are the runs of a record in step, where more seeds are asked for.
     """
     code, used = hashes(root, path)
     definition = define(path)
-    seeds = definition.seeds if seeds is None else seeds
-    if seeds < LEAST_SEEDS:
+    if seeds is not None and seeds < LEAST_SEEDS:
         raise CourseError(f"a study needs at least {LEAST_SEEDS} seeds, not {seeds}")
-    record_path = path.with_suffix(".json")
+    record_path, recorded = path.with_suffix(".json"), None
     if not again and record_path.is_file() and not check_record(root, path):
-        if json.loads(record_path.read_text("utf8"))["seeds"] == list(range(seeds)):
+        recorded = json.loads(record_path.read_text("utf8"))
+        if len(recorded["seeds"]) >= (seeds or definition.seeds):
             return None
+    seeds = seeds or definition.seeds
     from course_lib import runtime
 
     ran = {name: value for name, value in runtime.describe().items() if name != "seed"}
@@ -286,6 +294,8 @@ def run_study(root: Path, path: Path, seeds: int | None = None,
     partial = _Partial(path.with_name(f"{path.stem}.json.partial"), mark)
     if partial.resumed:
         told(f"going on after {partial.resumed} finished runs")
+    elif recorded and all(recorded[name] == value for name, value in ran.items()):
+        partial.take_over(recorded)
     rows = _run_rows(definition, path, seeds, partial, told)
     total = round(sum(run["seconds"] for row in rows for run in row["runs"]), 1)
     record = {

@@ -102,7 +102,24 @@ def test_a_record_in_step_is_not_run_again_unless_asked(bench):
     bench.run(seeds=3)
     assert bench.run(seeds=3) is None and len(bench.runs()) == 12
     assert bench.run(seeds=3, again=True) and len(bench.runs()) == 24
+
+
+def test_more_seeds_run_only_what_the_record_lacks(bench):
+    first = bench.run(seeds=3)
     assert bench.run(seeds=4)["seeds"] == [0, 1, 2, 3]
+    assert bench.runs()[12:] == ["0.1 pytorch 3", "0.1 tensorflow 3", "9 pytorch 3", "9 tensorflow 3"]
+    kept = [run for run in bench.record()["rows"][0]["runs"] if run["seed"] < 3]
+    assert kept == first["rows"][0]["runs"] and bench.problems() == []
+    assert bench.run(seeds=3) is None and len(bench.record()["seeds"]) == 4, "fewer take nothing away"
+
+
+def test_runs_of_another_machine_are_not_mixed_with_new_ones(bench, monkeypatch):
+    from course_lib import runtime
+
+    bench.run(seeds=3)
+    monkeypatch.setattr(runtime, "describe", lambda: {"versions": {}, "device": "cuda", "seed": 0})
+    bench.run(seeds=4)
+    assert len(bench.runs()) == 12 + 16
 
 
 def test_an_interrupted_study_goes_on_where_it_was(bench, monkeypatch):

@@ -25,7 +25,14 @@ def sum_cause(ours: np.ndarray, theirs: np.ndarray, earlier: dict[str, np.ndarra
         ours = np.moveaxis(ours, 1, -1)
     if ours.shape != theirs.shape:
         return None
-    gap = ours.astype(np.float64) - theirs
+    ours = ours.astype(np.float64)
+    return (_added(ours - theirs, earlier, tolerance)
+            or _scaled_and_shifted(ours, theirs, tolerance)
+            or _scaled(ours, theirs, earlier, tolerance)
+            or _part_scaled(ours - theirs, earlier, tolerance))
+
+
+def _added(gap: np.ndarray, earlier: dict[str, np.ndarray], tolerance: float) -> Cause | None:
     for name, array in _and_means(earlier, gap.ndim):
         for view in layouts(array):
             if view.shape != gap.shape:
@@ -34,23 +41,49 @@ def sum_cause(ours: np.ndarray, theirs: np.ndarray, earlier: dict[str, np.ndarra
                 if distance(view, sign * gap) <= 10 * tolerance and np.abs(view).max() > 0:
                     return Cause(f"{with_it} adds {name}, {without} does not", None,
                                  distance(view, sign * gap), "Add the shortcut in both.")
-    slope, shift = np.polyfit(ours.ravel().astype(np.float64), theirs.ravel().astype(np.float64), 1)
-    if np.ptp(ours) and abs(shift) > 1e-3 and distance(slope * ours + shift, theirs) <= 10 * tolerance:
+    return None
+
+
+def _scaled_and_shifted(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> Cause | None:
+    slope, shift = np.polyfit(ours.ravel(), theirs.ravel().astype(np.float64), 1)
+    after = distance(slope * ours + shift, theirs)
+    if np.ptp(ours) and abs(shift) > 1e-3 and after <= 10 * tolerance:
         return Cause(f"Keras's numbers are PyTorch's times {slope:.6g}, plus {shift:.6g}", None,
-                     distance(slope * ours + shift, theirs), "Scale and shift in both, or in neither.")
+                     after, "Scale and shift in both, or in neither.")
+    return None
+
+
+def _scaled(ours: np.ndarray, theirs: np.ndarray, earlier: dict[str, np.ndarray],
+            tolerance: float) -> Cause | None:
+    """One is a multiple of the other: a known root, or a number."""
     inside = np.abs(ours) > 1e-3 * np.abs(ours).max(initial=0)
-    if inside.any():
-        ratios = theirs[inside].astype(np.float64) / ours[inside]
-        factor = float(np.median(ratios))
-        if factor and abs(factor - 1) > 1e-3 and distance(ours * factor, theirs) <= tolerance:
-            after = distance(ours * factor, theirs)
-            for n in ours.shape:
-                if n > 1 and abs(factor**2 - n / (n - 1)) < 1e-6:
-                    return Cause(f"Keras's numbers are PyTorch's times the root of {n}/{n - 1}: PyTorch"
-                                 f" divides by a standard deviation of {n - 1}, Keras of {n}",
-                                 "standard-deviation", after)
-            return Cause(f"Keras's numbers are PyTorch's times {factor:.6g}{_as_root(factor, earlier, tolerance)}", None,
-                         after, "Scale in both, or in neither.")
+    factor = float(np.median(theirs[inside] / ours[inside])) if inside.any() else 0.0
+    after = distance(ours * factor, theirs)
+    if not factor or abs(factor - 1) <= 1e-3 or after > tolerance:
+        return None
+    for n in ours.shape:
+        if n > 1 and abs(factor**2 - n / (n - 1)) < 1e-6:
+            return Cause(f"Keras's numbers are PyTorch's times the root of {n}/{n - 1}: PyTorch"
+                         f" divides by a standard deviation of {n - 1}, Keras of {n}",
+                         "standard-deviation", after)
+    return Cause(f"Keras's numbers are PyTorch's times {factor:.6g}{_as_root(factor, earlier, tolerance)}",
+                 None, after, "Scale in both, or in neither.")
+
+
+def _part_scaled(gap: np.ndarray, earlier: dict[str, np.ndarray], tolerance: float) -> Cause | None:
+    """What both add up holds one part times another number."""
+    for name, array in earlier.items():
+        for view in layouts(array):
+            if view.shape != gap.shape or view.dtype.kind != "f" or not view.any():
+                continue
+            factor = float((gap * view).sum() / (view.astype(np.float64)**2).sum())
+            after = distance(factor * view.astype(np.float64), gap)
+            if after <= tolerance and abs(factor) > 1e-3:
+                more, less = ("PyTorch", "Keras") if factor > 0 else ("Keras", "PyTorch")
+                root = _as_root(abs(factor) + 1, earlier, tolerance)
+                return Cause(f"{more}'s numbers hold {name} {abs(factor):.6g} times more than {less}'s"
+                             + (f": {abs(factor) + 1:.6g} times{root}, and not once" if root else ""), None, after,
+                             "Multiply it by the same in both.")
     return None
 
 

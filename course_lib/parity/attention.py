@@ -45,6 +45,8 @@ def attend(mine: Call, theirs: Call, given: dict[str, np.ndarray], bias: np.ndar
 
 def attention_cause(mine: Call, theirs: Call, tolerance: float) -> Cause | None:
     """Which of Keras's arguments PyTorch's are not, where these explain Keras's numbers."""
+    if not all({"query", "value"} <= call.arguments.keys() for call in (mine, theirs)):
+        return None
     ours, keras = _arguments(mine), _arguments(theirs)
     if any(a.ndim != 3 for a in (*ours.values(), *keras.values())):
         return None
@@ -86,9 +88,8 @@ def _of_roles(ours: dict, keras: dict, tolerance: float) -> Cause | None:
 
 def _of_masks(mine: Call, theirs: Call, ours: dict, keras: dict) -> Cause | None:
     """Where one side lets a query look and the other does not."""
-    a, b = _torch_bias(mine, ours), _keras_bias(theirs, keras)
     try:
-        a, b = np.broadcast_arrays(a, b)
+        a, b = np.broadcast_arrays(_torch_bias(mine, ours), _keras_bias(theirs, keras))
     except ValueError:
         return None
     if np.array_equal(a, b):

@@ -11,6 +11,7 @@ import numpy as np
 from course_lib.parity.amounts import rounded_cause, sum_cause
 from course_lib.parity.findings import Cause
 from course_lib.parity.functions import function_cause
+from course_lib.parity.guesses import distinct
 from course_lib.parity.orders import blocks_cause, mixed_cause, order_cause
 from course_lib.parity.own_attention import attention_between
 from course_lib.parity.shortcuts import shortcut_cause
@@ -24,6 +25,7 @@ def between_cause(ours: np.ndarray, theirs: np.ndarray, before: list[np.ndarray]
     ``before`` is what PyTorch's last layer returned, ``earlier`` all that it has computed, by
     words for each.
     """
+    earlier = distinct(earlier)
     return (rounded_cause(ours, theirs, tolerance)
             or function_cause(before, ours, theirs, tolerance)
             or softmax_cause(ours, theirs, before, tolerance)

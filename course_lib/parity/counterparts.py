@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from course_lib.parity import copied
 from course_lib.parity.capture import Call
-from course_lib.parity.composites import COMPOSITES
+from course_lib.parity.composites import COMPOSITES, WITH_PARTS
 from course_lib.parity.findings import Finding
 from course_lib.parity.matching import align
 from course_lib.parity.visit import Visit, run_both
@@ -40,8 +40,11 @@ def _with_parts(parts, ours: Call, theirs: Call) -> list:
 def _layers_left(visit: Visit, called: set[str]) -> None:
     seen = {id(part) for a, b in visit.pairs for part in _with_parts(b.layer._flatten_layers(), a, b)}
     seen |= {id(copied.owner(b.layer)) for _, b in visit.pairs}
-    for layer in visit.keras_model._flatten_layers():
-        if layer._trainable_variables and id(layer) not in seen:
+    layers = list(visit.keras_model._flatten_layers())
+    wholes = [layer for layer in layers if type(layer).__name__ in WITH_PARTS]
+    seen |= {id(part) for whole in wholes for part in whole._flatten_layers(include_self=False)}
+    for layer in layers:
+        if (layer._trainable_variables or layer in wholes) and id(layer) not in seen:
             why = "no PyTorch module of its kind and size" if layer.name in called else _UNKNOWN
             visit.report.unmatched.append(f"Keras {layer.name} ({type(layer).__name__}): {why}")
 

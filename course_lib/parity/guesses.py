@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -28,9 +28,9 @@ def told_apart(guesses: Iterable[Guess], ours: np.ndarray, theirs: np.ndarray,
     return named["ours"][0], named["theirs"][0], named["theirs"][1]
 
 
-def distinct(earlier: dict[str, np.ndarray]) -> Iterator[Guess]:
-    """Each array of numbers once, the latest first, by the first words for it."""
-    words = {}
+def distinct(earlier: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Each array once, the latest first, by the first words for it."""
+    found = {}
     for name, array in earlier.items():
-        words.setdefault((array.shape, array.tobytes()), (name, array))
-    yield from reversed(list(words.values()))
+        found.setdefault((array.shape, array.tobytes()), (name, array))
+    return dict(reversed(list(found.values())))

@@ -51,11 +51,30 @@ def layer_finding(stage: str, where: str, mine: Call, call: Call, gap: float, to
     if found:
         what = "; ".join(map(str, found))
         return Finding(stage, where, what, found[0].row, _cure(found[0]), gap)
-    cause = attention_cause(mine, call, tolerance) if mine.kind == "MultiheadAttention" else None
+    cause = _mask_cause(mine, call, tolerance)
+    cause = cause or (attention_cause(mine, call, tolerance) if mine.kind == "MultiheadAttention" else None)
     cause = (cause or function_cause(mine.inputs[:1], mine.outputs[0], call.outputs[0], tolerance)
              or reordered_cause(mine.outputs[0], call.outputs[0], mine.inputs[:1], tolerance))
     return of_cause(stage, where, cause, "the same input leads to different outputs; no setting that the"
                     " doctor knows explains it", "Compare the layers' settings by hand.", gap)
+
+
+def _mask_cause(mine: Call, call: Call, tolerance: float) -> Cause | None:
+    """A recurrent layer of Keras's obeys a mask that stands at the end of sequences; PyTorch's has none."""
+    masks = [m for name, m in call.arguments.items() if name.endswith("mask") and isinstance(m, np.ndarray)]
+    if mine.kind not in settings.RECURRENT or call.kind == "Bidirectional" or not masks or masks[0].all():
+        return None
+    real, steps = masks[0].astype(bool), mine.outputs[0]
+    count = real.sum(axis=1)
+    if (real != (np.arange(real.shape[1]) < count[:, None])).any() or not count.all() or steps.ndim != 3:
+        return None
+    held = np.minimum(np.arange(real.shape[1]), count[:, None] - 1)
+    still = np.take_along_axis(steps, held[..., None], axis=1)     # the last real step, kept
+    after, _ = closest([still, still[:, -1], steps * real[..., None]], call.outputs[0])
+    if after > tolerance:
+        return None
+    return Cause("PyTorch reads the padding at the end of sequences, Keras stops before it: its input bears a"
+                 " mask", "padded-sequences", after)
 
 
 def _tried(setting: settings.Setting, mine: Call, call: Call) -> float | None:

@@ -45,28 +45,29 @@ def order_cause(ours: np.ndarray, theirs: np.ndarray, tolerance: float,
 def blocks_cause(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> Cause | None:
     """The same channels in another order: joined otherwise, or mixed by a reshape."""
     for view in layouts(ours):
-        if view.shape != theirs.shape or not 2 <= view.shape[-1] <= _MOST_CHANNELS:
-            continue
-        order = _order_of_channels(view, theirs, tolerance)
-        if order is None:
-            continue
-        after = distance(view[..., order], theirs)
-        if after > tolerance:
-            continue
-        starts = [0, *(np.flatnonzero(np.diff(order) != 1) + 1), len(order)]
-        blocks = [f"{order[a]} to {order[b - 1]}" if b - a > 1 else str(order[a])
-                  for a, b in zip(starts, starts[1:])]
-        if len(blocks) <= max(2, len(order) // 2):
-            return Cause("the same channels, joined in another order: Keras's are PyTorch's"
-                         f" {', '.join(blocks)}, counted from 0", None, after, "Join the parts in one order.")
-        for n in range(2, len(order)):
-            if len(order) % n == 0 and np.array_equal(order, np.arange(len(order)).reshape(n, -1).T.ravel()):
-                return Cause(f"the same channels in another order: Keras takes one of each of PyTorch's {n} blocks"
-                             " in turn, as a reshape without a permutation does", None, after,
-                             "Reshape and permute alike in both.")
-        return Cause(f"the same channels in another order: Keras's are PyTorch's {', '.join(blocks)}", None,
-                     after, "Look for a reshape that mixes axes.")
+        if view.shape == theirs.shape and 2 <= view.shape[-1] <= _MOST_CHANNELS:
+            order = _order_of_channels(view, theirs, tolerance)
+            after = np.inf if order is None else distance(view[..., order], theirs)
+            if after <= tolerance:
+                return _of_blocks(order, after)
     return None
+
+
+def _of_blocks(order: np.ndarray, after: float) -> Cause:
+    """In words, where Keras's channels stand in PyTorch."""
+    starts = [0, *(np.flatnonzero(np.diff(order) != 1) + 1), len(order)]
+    blocks = [f"{order[a]} to {order[b - 1]}" if b - a > 1 else str(order[a])
+              for a, b in zip(starts, starts[1:])]
+    if len(blocks) <= max(2, len(order) // 2):
+        return Cause("the same channels, joined in another order: Keras's are PyTorch's"
+                     f" {', '.join(blocks)}, counted from 0", None, after, "Join the parts in one order.")
+    for n in range(2, len(order)):
+        if len(order) % n == 0 and np.array_equal(order, np.arange(len(order)).reshape(n, -1).T.ravel()):
+            return Cause(f"the same channels in another order: Keras takes one of each of PyTorch's {n} blocks"
+                         " in turn, as a reshape without a permutation does", None, after,
+                         "Reshape and permute alike in both.")
+    return Cause(f"the same channels in another order: Keras's are PyTorch's {', '.join(blocks)}", None,
+                 after, "Look for a reshape that mixes axes.")
 
 
 def _order_of_channels(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> np.ndarray | None:

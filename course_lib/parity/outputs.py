@@ -68,7 +68,7 @@ class _Walk:
     def __post_init__(self) -> None:
         self.partner = {theirs.key: ours for ours, theirs in self.pairs}
         self.position = {ours.key: n for n, ours in enumerate(self.ours)}
-        self.known = {f.where for f in self.visit.report.findings}
+        self.known = {f.where for f in self.visit.report.findings if _is_said(f)}
 
     def heal(self, call: Call) -> np.ndarray | None:
         """Look at one call of Keras's; PyTorch's numbers for it, if they are others."""
@@ -81,6 +81,8 @@ class _Walk:
         self._close(mine, call)
         if np.isfinite(gap):
             self.visit.report.saw(self.stage, gap)
+        if gap > self.visit.tolerance and mine.kind in RECURRENT:     # of several states not the nearest
+            fitting = next((a for a in held if a.shape == call.outputs[0].shape), fitting)
         healed = fitting is not None and fitting.shape == call.outputs[0].shape
         if gap > self.visit.tolerance:
             count = len(self.visit.report.findings)
@@ -125,7 +127,8 @@ class _Walk:
                    for n, x in enumerate(self.visit.x)}
         earlier |= {f"the output of {c.name}": c.outputs[0] for c in self.ours if c.outputs}
         earlier |= {f"the input of {c.name}": c.inputs[0] for c in self.ours if c.inputs}
-        earlier |= {f"what {self.last.split(' and ')[0]} holds, part {n}": a for n, a in enumerate(self.before)}
+        earlier |= {f"the output of {self.last.split(' and ')[0]} in form {n}": a
+                    for n, a in enumerate(self.before)}
         return between_cause(mine, theirs, self.before, earlier, self.visit.tolerance)
 
     def ends(self, mine: list[np.ndarray], theirs: list[np.ndarray]) -> None:
@@ -157,6 +160,12 @@ class _Walk:
             self.visit.report.findings.append(found)
 
 
+def _is_said(finding: Finding) -> bool:
+    """Whether a finding explains outputs that differ: not so weights that have been lent since."""
+    lent = finding.stage == "weights" and np.isfinite(finding.before)
+    return finding.stage != "layers" and not lent
+
+
 def _turned(mine: Call, call: Call, tolerance: float) -> Call:
     """Torch's call with the batch first, where its layer wants steps first and got them."""
     if getattr(mine.layer, "batch_first", True) or not mine.inputs or mine.inputs[0].ndim != 3:
@@ -180,8 +189,8 @@ def _held(mine: Call, call: Call) -> list[np.ndarray]:
     if mine.kind in RECURRENT:
         found += [a[:, -1] for a in found if a.ndim == 3] + [a[0] for a in found if a.ndim == 3]
     if call.kind == "Bidirectional":
-        found += [np.concatenate([*a], axis=-1) for a in mine.outputs[1:2]]  # the last state of each way
-        found = [_merged(a, call.layer.merge_mode) for a in found]
+        last = [np.concatenate([*a], axis=-1) for a in mine.outputs[1:2]]    # the last state of each way
+        found = [_merged(a, call.layer.merge_mode) for a in last + found]
     return found
 
 

@@ -10,10 +10,9 @@ import numpy as np
 
 from course_lib.parity.attention import softmax
 from course_lib.parity.findings import Cause
-from course_lib.parity.guesses import distinct
 from course_lib.parity.matching import distance
 
-_MOST = 200_000         # scores: beyond that, too slow to try
+_MOST = 1_000_000         # scores: beyond that, too slow to try
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,14 @@ def attention_between(ours: np.ndarray, theirs: np.ndarray, earlier: dict[str, n
     """Both attend to the same three projections, but one of them scales, masks or normalises otherwise."""
     if ours.ndim != 3 or ours.shape != theirs.shape:
         return None
-    masks = {"padding": a != 0 for _, a in distinct(earlier)         # ids of 0
+    masks = {"padding": a != 0 for _, a in earlier.items()         # ids of 0
              if a.dtype.kind in "iu" and a.ndim == 2 and len(a) == len(ours)}
     for parts in _projections(earlier, ours.shape):
-        mine = next((form for form in _usual(parts, masks) if distance(
-            _attend(form, parts, masks), ours) <= tolerance), None)
-        if mine is None:
-            continue
-        for form in _neighbours(mine, parts, masks):
+        few = [a[:1] for a in parts], {name: mask[:1] for name, mask in masks.items()}
+        mine = next((form for form in _usual(parts, masks)
+                     if distance(_attend(form, *few), ours[:1]) <= tolerance
+                     and distance(_attend(form, parts, masks), ours) <= tolerance), None)
+        for form in _neighbours(mine, parts, masks) if mine else ():
             after = distance(_attend(form, parts, masks), theirs)
             if after <= tolerance:
                 return _told(mine, form, after)
@@ -67,11 +66,11 @@ def _told(mine: _Form, form: _Form, after: float) -> Cause:
 
 def _projections(earlier: dict[str, np.ndarray], shape) -> Iterator[list[np.ndarray]]:
     """Three arrays (batch, time, features) that may be queries, keys and values, the latest first."""
-    found = [a for _, a in distinct(earlier) if a.ndim == 3 and len(a) == shape[0] and a.dtype.kind == "f"]
+    found = [a for _, a in earlier.items() if a.ndim == 3 and len(a) == shape[0] and a.dtype.kind == "f"]
     for array in found:
         if array.shape[-1] == 3 * shape[-1]:
             yield np.split(array.astype(np.float64), 3, axis=-1)
-    wide = [a.astype(np.float64) for a in found if a.shape[-1] == shape[-1]][:6]
+    wide = [a.astype(np.float64) for a in found if a.shape[-1] == shape[-1]][:4]
     for three in combinations(wide, 3):
         times = [a.shape[1] for a in three]
         if len(set(times)) == 1 or times.count(shape[1]):

@@ -8,7 +8,7 @@ import numpy as np
 
 from course_lib.parity.findings import Cause
 from course_lib.parity.functions import FUNCTIONS
-from course_lib.parity.guesses import Guess, distinct, told_apart
+from course_lib.parity.guesses import Guess, told_apart
 
 _MOST = 50_000          # numbers: beyond that, too slow to try
 
@@ -21,7 +21,7 @@ def shortcut_cause(ours: np.ndarray, theirs: np.ndarray, before: list[np.ndarray
     for out in before:
         if out.size != ours.size or out.dtype.kind != "f":
             continue
-        for name, array in distinct(earlier):
+        for name, array in earlier.items():
             if array.shape != out.shape or array.dtype.kind != "f" or np.array_equal(array, out):
                 continue
             for function in FUNCTIONS:

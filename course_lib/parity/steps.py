@@ -9,7 +9,7 @@ import numpy as np
 
 from course_lib.parity.attention import softmax
 from course_lib.parity.findings import Cause
-from course_lib.parity.guesses import Guess, distinct, told_apart
+from course_lib.parity.guesses import Guess, told_apart
 from course_lib.parity.matching import distance, layouts
 
 _ALL, _REAL = "the mean over all steps", "the mean over the steps that are not padding"
@@ -20,12 +20,16 @@ def taken_cause(ours: np.ndarray, theirs: np.ndarray, earlier: dict[str, np.ndar
     """One vector is made of a sequence on both sides, but not in the same way."""
     if ours.ndim != 2 or ours.shape != theirs.shape:
         return None
-    for name, array in distinct(earlier):
+    masks = {}
+    for name, array in earlier.items():
         for steps in layouts(array):
             if steps.ndim != 3 or steps.dtype.kind != "f" or len(steps) != len(ours):
                 continue
             if steps.shape[-1] == ours.shape[-1]:
-                found = told_apart(_taken(steps.astype(np.float64), earlier), ours, theirs, tolerance)
+                if steps.shape[:2] not in masks:
+                    masks[steps.shape[:2]] = _masks(steps.shape[:2], earlier)
+                guesses = _taken(steps.astype(np.float64), masks[steps.shape[:2]], earlier)
+                found = told_apart(guesses, ours, theirs, tolerance)
                 if found:
                     a, b, after = found
                     row = "embedding-padding" if (a, b) == (_ALL, _REAL) else None
@@ -34,7 +38,7 @@ def taken_cause(ours: np.ndarray, theirs: np.ndarray, earlier: dict[str, np.ndar
     return None
 
 
-def _taken(steps: np.ndarray, earlier: dict[str, np.ndarray]) -> Iterator[Guess]:
+def _taken(steps: np.ndarray, masks: list[np.ndarray], earlier: dict[str, np.ndarray]) -> Iterator[Guess]:
     """Ways to make one vector (batch, features) of the steps (batch, time, features)."""
     yield _ALL, steps.mean(axis=1)
     yield "the sum over all steps", steps.sum(axis=1)
@@ -45,7 +49,7 @@ def _taken(steps: np.ndarray, earlier: dict[str, np.ndarray]) -> Iterator[Guess]
         half = steps.shape[-1] // 2
         yield "the last step forwards and the first backwards", np.concatenate(
             [steps[:, -1, :half], steps[:, 0, half:]], axis=-1)
-    for kept in _masks(steps, earlier):
+    for kept in masks:
         yield from _taken_of_some(steps, kept)
     yield from _weighted(steps, earlier)
 
@@ -62,33 +66,30 @@ def _taken_of_some(steps: np.ndarray, kept: np.ndarray) -> Iterator[Guess]:
     yield "the last step that is not padding", steps[np.arange(len(steps)), last]
 
 
-def _masks(steps: np.ndarray, earlier: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
+def _masks(shape: tuple[int, int], earlier: dict[str, np.ndarray]) -> list[np.ndarray]:
     """Which steps may be padding (False): ids of 0, vectors of zeros, equal vectors at the end."""
-    for _, array in distinct(earlier):
-        if array.dtype.kind in "iub" and array.shape == steps.shape[:2]:
-            yield from _some(array != 0)
-        elif array.ndim == 3 and array.shape[:2] == steps.shape[:2]:
-            yield from _some(np.any(array != 0, axis=-1))
+    found = []
+    for array in earlier.values():
+        if array.dtype.kind in "iub" and array.shape == shape:
+            found.append(array != 0)
+        elif array.ndim == 3 and array.shape[:2] == shape:
+            found.append(np.any(array != 0, axis=-1))
             equal = np.all(array == array[:, -1:], axis=-1)
             run = np.logical_and.accumulate(equal[:, ::-1], axis=1)[:, ::-1]
-            yield from _some(~(run & (run.sum(axis=1, keepdims=True) > 1)))
-
-
-def _some(kept: np.ndarray) -> list[np.ndarray]:
-    """The mask, where it keeps something of each row and not all."""
-    return [kept] if kept.any(axis=1).all() and not kept.all() else []
+            found.append(~(run & (run.sum(axis=1, keepdims=True) > 1)))
+    some = [kept for kept in found if kept.any(axis=1).all() and not kept.all()]
+    return list({kept.tobytes(): kept for kept in some}.values())
 
 
 def _weighted(steps: np.ndarray, earlier: dict[str, np.ndarray]) -> Iterator[Guess]:
     """Sums of the steps, weighted by a softmax of scores (batch, time)."""
-    for _, array in distinct(earlier):
+    for _, array in earlier.items():
         scores = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
         if scores.shape == steps.shape[:2] and scores.dtype.kind == "f":
             scores = scores.astype(np.float64)
             for axis, words in ((1, "steps"), (0, "batch")):
                 yield (f"the steps weighted by a softmax over the {words}",
                        np.einsum("bt,btf->bf", softmax(scores, axis), steps))
-            yield "the sum over all steps: a softmax over one score gives each the weight 1", steps.sum(axis=1)
 
 
 def shift_cause(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> Cause | None:
@@ -113,11 +114,11 @@ def _overlap(shift) -> tuple[slice, ...]:
 def _shifted(shift, size: float) -> Cause:
     if len(shift) == 1:
         way = "earlier" if shift[0] > 0 else "later"
-        return Cause(f"Keras's numbers are PyTorch's, {abs(shift[0])} step{'s' * (abs(shift[0]) > 1)} {way}, as if one"
-                     " side padded before the first step and the other after the last", None, size,
-                     "Pad on the same side in both; a causal layer is padded before the first step.")
-    return Cause(f"Keras's numbers are PyTorch's, shifted by {tuple(-s for s in shift)} pixels, as if the sides"
-                 " padded on other edges", None, size, "Pad on the same edges in both.")
+        return Cause(f"Keras's numbers are PyTorch's, {abs(shift[0])} step{'s' * (abs(shift[0]) > 1)} {way}, as if the"
+                     " two padded by other amounts before the first step", None, size,
+                     "Pad alike in both; a causal layer is padded before the first step alone.")
+    return Cause(f"Keras's numbers are PyTorch's, shifted by {tuple(-s for s in shift)} pixels, as if the two"
+                 " padded by other amounts at the first edges", None, size, "Pad alike in both.")
 
 
 def softmax_cause(ours: np.ndarray, theirs: np.ndarray, before: list[np.ndarray],

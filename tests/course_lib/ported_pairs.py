@@ -1436,3 +1436,78 @@ def the_last_step_of_a_padded_sequence():
 
     return simple(last, lambda x, h: h[:, -1], "PyTorch takes the last step that is not padding, Keras the last step",
                   x=padded(seeded()))
+
+
+class LastWord(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.cell = nn.Embedding(11, 5), nn.LSTM(5, 4, batch_first=True)
+        self.readout = nn.Linear(4, 2)
+
+    def forward(self, ids):
+        return self.readout(self.cell(self.embedding(ids))[0][:, -1])
+
+
+@planted
+def a_mask_that_an_lstm_obeys():
+    rng = seeded()
+    twin = sequential((7,), lambda: L.Embedding(11, 5, mask_zero=True), lambda: L.LSTM(4), lambda: L.Dense(2))
+    ids = np.where(real(), rng.integers(1, 11, (5, 7)), 0)
+    return lend(Pair(LastWord().double(), twin, (ids, None), "padded-sequences", "outputs"))
+
+
+class Embedded(nn.Module):
+    """Embeddings times a number, plus those of the positions."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.words, self.places, self.readout = nn.Embedding(11, 16), nn.Embedding(7, 16), nn.Linear(16, 3)
+        self.factor = factor
+
+    def forward(self, ids):
+        return self.readout(self.factor * self.words(ids) + self.places(torch.arange(7)))
+
+
+class KerasEmbedded(keras.Model):
+    def __init__(self):
+        super().__init__(dtype="float64")
+        self.words, self.places = L.Embedding(11, 16, name="words", **KIND), L.Embedding(7, 16, name="places", **KIND)
+        self.readout = L.Dense(3, name="readout", **KIND)
+
+    def call(self, ids, training=False):
+        return self.readout(4 * self.words(ids) + self.places(tf.range(7)))
+
+
+def embedded(factor, **more):
+    rng = seeded()
+    ids, twin = rng.integers(0, 11, (5, 7)), KerasEmbedded()
+    twin(tf.constant(ids))
+    return lend(Pair(Embedded(factor).double(), twin, (ids, None), **more))
+
+
+@equal
+def embeddings_times_a_root():
+    return embedded(4.0)
+
+
+@planted
+def embeddings_without_the_root():
+    return embedded(1.0, stage="outputs", word="Keras's numbers hold the output of words 3 times more than PyTorch's: 4"
+                    " times, which is the root of 16")
+
+
+@planted
+def images_padded_on_other_edges():
+    rng = seeded()
+
+    class Padded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, stride=2)
+
+        def forward(self, x):
+            return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+    twin = sequential((6, 6, 3), lambda: L.ZeroPadding2D(((1, 0), (1, 0))), lambda: L.Conv2D(4, 3, 2))
+    return lend(Pair(Padded().double(), twin, (rng.normal(size=(4, 3, 6, 6)), None), None, "outputs",
+                     "shifted by (1, 1) pixels"))

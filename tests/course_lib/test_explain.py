@@ -111,6 +111,24 @@ def test_two_differences_in_one_pair_are_both_found():
     assert report.rows == ["batch-norm-epsilon", "leaky-relu-slope"]
 
 
+@pytest.mark.parametrize("theirs", [
+    lambda x, h: 1.5 * h * abs(h), lambda x, h: h**3, lambda x, h: h + 0.01 * h**2, lambda x, h: h[::-1] + x])
+def test_what_no_guess_explains_is_not_explained(theirs):
+    from ported_pairs import simple
+
+    report = examined(simple(lambda x, h: h * h, theirs, ""))
+    assert [(f.row, f.after) for f in report.findings] == [(None, None)]
+    assert "own code before them differs" in report.first.what
+
+
+def test_one_layer_may_differ_in_several_things():
+    pair = PLANTED["epsilon_of_batch_norm"]()
+    pair.keras_model.layers[1].trainable = False
+    pair.keras_model.layers[1].gamma.assign_add(np.ones(8))
+    stages = [f.stage for f in examined(pair).findings]
+    assert stages == ["layers", "weights", "outputs"]
+
+
 def test_what_has_no_counterpart_is_said():
     import keras
     from ported_pairs import rows, seeded, sequential, stack

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import torch
 from keras import ops
-from measuring import Measured, establishes, gap, normal
+from measuring import Measured, array, establishes, gap, normal
 from torch.nn import functional as F
 
 keras = tf.keras
@@ -68,6 +68,22 @@ def median() -> Measured:
     t = torch.from_numpy(x)
     return Measured(gap(t.median(), theirs), gap(t.quantile(0.5), theirs),
                     "median of 50 numbers")
+
+
+@establishes("subnormal-numbers", over=0.5)
+def subnormal_numbers() -> Measured:
+    def products(dtype: type, scale: float) -> list[np.ndarray]:
+        small = np.full(4, scale * 1e-20, dtype)
+        with tf.device("/CPU:0"):
+            theirs = tf.constant(small) * tf.constant(small)
+        return [array(torch.from_numpy(small) ** 2), array(theirs)]
+
+    ours, theirs = products(np.float32, 1.0)
+    assert (ours > 0).all() and not theirs.any()
+    cured = products(np.float64, 1.0), products(np.float32, 2.0**20)
+    return Measured(np.abs(theirs / ours - 1).max(),
+                    max(np.abs(b / a - 1).max() for a, b in cured),
+                    "1e-20 squared, relative to PyTorch's")
 
 
 @establishes("norm-of-zero")

@@ -37,12 +37,10 @@ class TFDeepMLP(tf.keras.Model):
     Raises ``ValueError`` for a depth below 2, or an activation or norm that is not known.
     """
 
-    def __init__(
-        self, features: int, width: int, depth: int, classes: int,
-        activation: str = "relu", init: str = "he", norm: str = "none",
-        shortcuts: bool = False, branch: float = 1.0, seed: int = 0,
-        dtype: str = "float32",
-    ):
+    def __init__(self, features: int, width: int, depth: int, classes: int,
+                 activation: str = "relu", init: str = "he",
+                 norm: str = "none", shortcuts: bool = False,
+                 branch: float = 1.0, seed: int = 0, dtype: str = "float32"):
         super().__init__(dtype=dtype)
         functions = {"sigmoid": tf.sigmoid, "tanh": tf.tanh,
                      "relu": tf.nn.relu}
@@ -52,19 +50,16 @@ class TFDeepMLP(tf.keras.Model):
                  "batch": kinds.BatchNormalization}
         if depth < 2 or activation not in functions or norm not in norms:
             raise ValueError(
-                f"depth {depth}, {activation!r}, {norm!r}: give 2 or more,"
-                f" one of {list(functions)} and one of {list(norms)}")
+                f"depth {depth}, {activation!r}, {norm!r}: give 2 or more, one of {list(functions)} and one of {list(norms)}")
         self.f, self.shortcuts = functions[activation], shortcuts
         self.branch = branch
         sizes = [features, *[width] * (depth - 1), classes]
         share = {"momentum": 0.875} if norm == "batch" else {}
-        self.hidden = [
-            kinds.Dense(width, dtype=dtype, name=f"layers.{i}")
-            for i in range(depth - 1)]
-        self.norms = [
-            norms[norm](
-                epsilon=1e-5, dtype=dtype, name=f"norms.{i}", **share)
-            for i in range(depth - 1)]
+        self.hidden = [kinds.Dense(width, dtype=dtype, name=f"layers.{i}")
+                       for i in range(depth - 1)]
+        self.norms = [norms[norm](epsilon=1e-5, dtype=dtype,
+                                  name=f"norms.{i}", **share)
+                      for i in range(depth - 1)]
         self.readout = kinds.Dense(classes, dtype=dtype, name="readout")
         for size, layer in zip(sizes, [*self.hidden, self.readout]):
             layer.build((None, size))

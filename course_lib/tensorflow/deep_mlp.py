@@ -36,7 +36,6 @@ class TFDeepMLP(tf.keras.Model):
 
     Raises ``ValueError`` for a depth below 2, or an activation or norm that is not known.
     """
-
     def __init__(self, features: int, width: int, depth: int, classes: int,
                  activation: str = "relu", init: str = "he",
                  norm: str = "none", shortcuts: bool = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from course_lib.parity import copied
+from course_lib.parity import copied, stacked
 from course_lib.parity.capture import Call
 from course_lib.parity.composites import COMPOSITES, WITH_PARTS
 from course_lib.parity.findings import Finding
@@ -10,6 +10,8 @@ from course_lib.parity.matching import align
 from course_lib.parity.visit import Visit, run_both
 
 _UNKNOWN = "of a kind that the doctor does not know, or never called"
+
+_STACKED = "layers stacked in one module have no Keras layer each, of their kind and size"
 
 
 def layers(visit: Visit) -> None:
@@ -26,8 +28,11 @@ def layers(visit: Visit) -> None:
 def _modules_left(visit: Visit, called: set[str]) -> None:
     seen = {id(m) for a, b in visit.pairs for m in _with_parts(a.layer.modules(), a, b)}
     for path, module in visit.torch_model.named_modules():
-        if list(module.parameters(recurse=False)) and id(module) not in seen:
-            why = "no Keras layer of its kind and size" if path in called else _UNKNOWN
+        parts = stacked.layers_of(module)
+        matched = all(id(part) in seen for part in parts or [module])
+        if list(module.parameters(recurse=False)) and not matched:
+            why = _STACKED if getattr(module, "num_layers", 1) > 1 else _UNKNOWN
+            why = "no Keras layer of its kind and size" if path in called else why
             visit.report.unmatched.append(
                 f"PyTorch {path or 'the model'} ({type(module).__name__}): {why}")
 
@@ -41,7 +46,7 @@ def _layers_left(visit: Visit, called: set[str]) -> None:
     seen = {id(part) for a, b in visit.pairs for part in _with_parts(b.layer._flatten_layers(), a, b)}
     seen |= {id(copied.owner(b.layer)) for _, b in visit.pairs}
     layers = list(visit.keras_model._flatten_layers())
-    wholes = [layer for layer in layers if type(layer).__name__ in WITH_PARTS]
+    wholes = [layer for layer in layers if type(layer).__name__ in WITH_PARTS or hasattr(layer, "cell")]
     seen |= {id(part) for whole in wholes for part in whole._flatten_layers(include_self=False)}
     for layer in layers:
         if (layer._trainable_variables or layer in wholes) and id(layer) not in seen:

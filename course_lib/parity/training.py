@@ -90,10 +90,10 @@ def gradients(visit: Visit) -> None:
     visit.torch_gradients = _torch_gradients(visit)
     if differ:
         visit.report.unmatched.append("gradients: the outputs or the losses differ already")
+        unfed(visit)
         return
     found = _keras_gradients(visit)
-    excused = {f.where for f in visit.report.findings
-               if f.row == "embedding-padding" or f.stage == "layers"}
+    excused = {f.where for f in visit.report.findings if f.stage == "layers"}
     # What is 0 but for rounding, such as a bias before batch normalisation, is called equal.
     floor = 1e-3 * max((float(g.abs().max()) for g in visit.torch_gradients.values()), default=0.0)
     for ours, theirs in visit.weighted():
@@ -102,8 +102,37 @@ def gradients(visit: Visit) -> None:
             mine = torch_gradient(visit.torch_gradients, ours, theirs, attribute, names)
             where = f"{ours.name} and {theirs.name}"
             nothing = gradient is None and mine is None or where in excused
+            if attribute == "embeddings" and gradient is not None:
+                gradient = _fed(visit, where, gradient, floor)
             if not attribute.startswith("moving_") and not nothing:
                 _compare(visit, f"{where}, {attribute}", mine, gradient, floor)
+
+
+def unfed(visit: Visit) -> None:
+    """Rows without gradient in PyTorch, where Keras's gradients are not compared."""
+    for where, ours, _, row in visit.unfed:
+        visit.report.notes.append(Finding(
+            "gradients", where, f"PyTorch gives row {row} no gradient (padding_idx); whether Keras trains it was not"
+            f" compared{_not_zero(ours, row)}", "embedding-padding"))
+
+
+def _not_zero(ours: Call, row: int) -> str:
+    return "; the row is not zero" if ours.layer.weight.detach().numpy()[row].any() else ""
+
+
+def _fed(visit: Visit, where: str, gradient: np.ndarray, floor: float) -> np.ndarray:
+    """Keras's gradient without the row that PyTorch gives none; where that row is not 0, it is said."""
+    for place, ours, _, row in visit.unfed:
+        if place != where or not np.any(gradient[row]):
+            continue
+        size = float(np.abs(gradient[row]).max() / max(np.abs(gradient).max(), floor, 1e-30))
+        if size > 10 * visit.tolerance:
+            visit.report.findings.append(Finding(
+                "gradients", where, f"PyTorch gives row {row} no gradient, Keras trains it like every"
+                f" other{_not_zero(ours, row)}", "embedding-padding", before=size))
+        gradient = gradient.copy()
+        gradient[row] = 0.0
+    return gradient
 
 
 def _torch_gradients(visit: Visit) -> dict:

@@ -1511,3 +1511,77 @@ def images_padded_on_other_edges():
     twin = sequential((6, 6, 3), lambda: L.ZeroPadding2D(((1, 0), (1, 0))), lambda: L.Conv2D(4, 3, 2))
     return lend(Pair(Padded().double(), twin, (rng.normal(size=(4, 3, 6, 6)), None), None, "outputs",
                      "shifted by (1, 1) pixels"))
+
+
+# --- what must not be said ------------------------------------------------------------------------
+
+
+class RealWords(Words):
+    """The mean of the words that are not padding, whose row gets no gradient."""
+
+    def forward(self, x):
+        kept = (x != 0).unsqueeze(-1)
+        return self.readout((self.embedding(x) * kept).sum(dim=1) / kept.sum(dim=1))
+
+
+@equal
+def a_padding_row_that_neither_trains():
+    rng = seeded(20)
+    model = RealWords(padding=0).double()
+    twin = sequential((6,), lambda: L.Embedding(11, 5, mask_zero=True), L.GlobalAveragePooling1D, lambda: L.Dense(3))
+    ids = rng.integers(1, 11, (8, 6))
+    ids[:5, 4:] = 0
+    return lend(Pair(model, twin, (ids, rng.integers(0, 3, 8)), more={
+        "losses": (F.cross_entropy, entropy()), "optimizers": (sgd(model), keras.optimizers.SGD(0.125))}))
+
+
+class Stacked(nn.Module):
+    def __init__(self, kind, layers=2, both=False):
+        super().__init__()
+        self.cells = kind(3, 4, layers, batch_first=True, bidirectional=both)
+        self.readout = nn.Linear(4 * (1 + both), 2)
+
+    def forward(self, x):
+        return self.readout(self.cells(x)[0])
+
+
+def stacked(kind, layer, seed=0, both=False, **more):
+    rng = seeded(seed)
+    model = Stacked(kind, 3, both).double()
+    wrap = L.Bidirectional if both else lambda layer: layer
+    twin = sequential((7, 3), *[lambda: wrap(layer(4, return_sequences=True)) for _ in range(3)], lambda: L.Dense(2))
+    pair = lend(Pair(model, twin, (sequences(rng, features=3), np.zeros((5, 7, 2))), **more))
+    pair.more["losses"] = F.mse_loss, keras.losses.MeanSquaredError(dtype="float64")
+    return pair
+
+
+@equal
+def three_grus_in_one_module():
+    pair = stacked(nn.GRU, L.GRU, 21)
+    pair.more["optimizers"] = sgd(pair.torch_model), keras.optimizers.SGD(0.125)
+    return pair
+
+
+@equal
+def three_lstms_in_one_module_both_ways():
+    return stacked(nn.LSTM, L.LSTM, 22, both=True)
+
+
+@planted
+def a_layer_of_a_stack_not_copied():
+    pair = stacked(nn.GRU, L.GRU, row="initialisers", stage="weights")
+    kernel = pair.keras_model.layers[1].cell.recurrent_kernel
+    kernel.assign(kernel.numpy()[::-1])
+    return pair
+
+
+@equal
+def a_decoder_that_is_cropped():
+    """One activation layer in Keras, three in PyTorch; the cure of the padding between them."""
+    rng = seeded(23)
+    model = stack(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(),
+                  nn.ConvTranspose2d(4, 3, 3, 2, 1, output_padding=1), nn.ReLU(), nn.Conv2d(3, 1, 1))
+    twin = sequential((6, 6, 2), lambda: L.Conv2D(4, 3, activation="relu"),
+                      lambda: L.Conv2D(4, 3, padding="same", activation="relu"), lambda: L.Conv2DTranspose(3, 3, 2),
+                      lambda: L.Cropping2D(((1, 0), (1, 0))), L.ReLU, lambda: L.Conv2D(1, 1))
+    return lend(Pair(model, twin, (rng.normal(size=(4, 2, 6, 6)), None)))

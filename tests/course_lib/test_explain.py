@@ -187,3 +187,21 @@ def test_a_pair_with_uncompared_layers_is_not_said_to_agree():
     report = examined(Pair(model, twin, (rows(rng)[0], None)))
     assert not report.findings and not report.agree
     assert "not all was" in str(report) and "EinsumDense" in str(report)
+
+
+def test_a_padding_row_is_a_note_where_gradients_are_not_compared():
+    pair = PLANTED["a_padding_row"]()
+    del pair.more["losses"]
+    report = examined(pair)
+    assert report.agree and [n.row for n in report.notes] == ["embedding-padding"]
+    assert "was not compared" in str(report)
+
+
+def test_a_stack_without_counterpart_is_said_as_such():
+    from ported_pairs import L, Stacked, rows, seeded, sequences, sequential
+
+    rng = seeded()
+    twin = sequential((7, 3), lambda: L.LSTM(4, return_sequences=True), lambda: L.Dense(2))
+    report = examined(Pair(Stacked(torch.nn.LSTM).double(), twin, (sequences(rng, features=3), None)))
+    assert any("cells (LSTM): layers stacked in one module" in text for text in report.unmatched)
+    assert not any("LSTMCell" in text for text in report.unmatched)

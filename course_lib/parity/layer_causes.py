@@ -11,6 +11,7 @@ from course_lib.parity.capture import Call
 from course_lib.parity.findings import Cause, Finding, of_cause
 from course_lib.parity.functions import function_cause
 from course_lib.parity.matching import closest, layouts
+from course_lib.parity.norms import mode_cause
 
 # Layers whose input may be padded by hand instead, and their rows.
 PADDING_ROWS = {"Conv1d": None, "Conv2d": "strided-convolution-padding", "MaxPool1d": None, "MaxPool2d":
@@ -42,7 +43,7 @@ def layer_finding(stage: str, where: str, mine: Call, call: Call, gap: float, to
     if found:
         what = "; ".join(map(str, found))
         return Finding(stage, where, what, found[0].row, _cure(found[0]), gap)
-    cause = _mask_cause(mine, call, tolerance)
+    cause = _mask_cause(mine, call, tolerance) or mode_cause(mine, call, tolerance)
     cause = cause or (attention_cause(mine, call, tolerance) if mine.kind == "MultiheadAttention" else None)
     cause = (cause or function_cause(mine.inputs[:1], mine.outputs[0], call.outputs[0], tolerance)
              or reordered_cause(mine.outputs[0], call.outputs[0], mine.inputs[:1], tolerance))

@@ -140,7 +140,7 @@ class _Walk:
                 cause, where = self.doubt
         stays = moved is not None and mine.kind in NORMS
         if stays:
-            self.echoes.moved(call)
+            self.echoes.moved(mine, call)
         if where not in self.known:
             self.known.add(where)
             self.visit.report.findings.append(of_cause(
@@ -159,8 +159,9 @@ class _Walk:
         earlier = {"the model's input" + (f" number {n}" if n else ""): x
                    for n, x in enumerate(self.visit.x)}
         for c in self._before(call):
-            earlier |= {f"the input of {c.name}": c.inputs[0]} if c.inputs else {}
-            earlier |= {f"the output of {c.name}": c.outputs[0]} if c.outputs else {}
+            name = c.name + (f", call {c.turn + 1}" if c.turn else "")
+            earlier |= {f"the input of {name}": c.inputs[0]} if c.inputs else {}
+            earlier |= {f"the output of {name}": c.outputs[0]} if c.outputs else {}
         earlier |= {f"the output of {self.last.split(' and ')[0]} in form {n}": a
                     for n, a in enumerate(self.before)}
         return between_cause(mine, theirs, self.before, earlier, self.visit.tolerance)

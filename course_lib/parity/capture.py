@@ -81,7 +81,7 @@ def run_torch(model, inputs, known: set[str]) -> tuple[object, list[Call]]:
         inputs, arguments = given.pop(id(module))
         parts = stacked.run(module, args, kwargs)
         for n, (part, into, out) in enumerate(parts, start=1):
-            calls.append(Call(f"{name}, layer {n} of {len(parts)},", kind, part, turn, arrays(into), arrays(out)))
+            calls.append(Call(f"{name} (layer {n} of {len(parts)})", kind, part, turn, arrays(into), arrays(out)))
         if not parts:
             calls.append(Call(name, kind, module, turn, inputs, arrays(output), arguments))
         turns[id(module)] += 1

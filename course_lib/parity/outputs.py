@@ -130,17 +130,14 @@ class _Walk:
             return False
         if self.echoes.explain(view, call.inputs[0], self.visit.tolerance):
             return False
-        cause = hand_padding_cause(mine, call, self.visit.tolerance)
-        moved = None if cause else moved_norm(mine, call, self._before(mine), self.visit.tolerance)
-        if cause is None:
-            cause = moved or self._between(mine, mine.inputs[0], call.inputs[0])
-            self.echoes.add(view, call.inputs[0])
-            where = f"between {self.last} and {where}"
-            if cause is None and self.doubt:
-                cause, where = self.doubt
+        moved = moved_norm(mine, call, self._before(mine), self.visit.tolerance)
         stays = moved is not None and mine.kind in NORMS
         if stays:
             self.echoes.moved(mine, call)
+        cause = hand_padding_cause(mine, call, self.visit.tolerance)
+        if cause is None:
+            cause, where = self._on_the_way(mine, call, where, moved)
+            self.echoes.add(view, call.inputs[0])
         if where not in self.known:
             self.known.add(where)
             self.visit.report.findings.append(of_cause(
@@ -149,6 +146,13 @@ class _Walk:
                 "Compare what each forward or call method does here.",
                 given if np.isfinite(given) else gap))
         return stays
+
+    def _on_the_way(self, mine: Call, call: Call, where: str, moved: Cause | None) -> tuple[Cause | None, str]:
+        """(why a pair of calls gets other numbers, where)"""
+        cause = moved or self._between(mine, mine.inputs[0], call.inputs[0])
+        if cause is None and self.doubt:
+            return self.doubt
+        return cause, f"between {self.last} and {where}"
 
     def _before(self, mine: Call | None) -> list[Call]:
         """PyTorch's calls before one of them; all, where none is named."""

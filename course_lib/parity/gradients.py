@@ -114,7 +114,7 @@ def _not_zero(ours: Call, row: int) -> str:
 def _fed(visit: Visit, where: str, gradient: np.ndarray, floor: float) -> np.ndarray:
     """Keras's gradient without the row that PyTorch gives none; where that row is not 0, it is said."""
     for place, ours, _, row in visit.unfed:
-        if place != where or not np.any(gradient[row]):
+        if place != where:
             continue
         size = float(np.abs(gradient[row]).max() / max(np.abs(gradient).max(), floor, 1e-30))
         if size > 10 * visit.tolerance:

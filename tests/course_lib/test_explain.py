@@ -201,10 +201,20 @@ def test_a_stack_without_counterpart_is_said_as_such():
     from ported_pairs import L, Stacked, rows, seeded, sequences, sequential
 
     rng = seeded()
-    twin = sequential((7, 3), lambda: L.LSTM(4, return_sequences=True), lambda: L.Dense(2))
+    twin = sequential((7, 3), lambda: L.LSTM(5, return_sequences=True), lambda: L.Dense(2))
     report = examined(Pair(Stacked(torch.nn.LSTM).double(), twin, (sequences(rng, features=3), None)))
     assert any("cells (LSTM): layers stacked in one module" in text for text in report.unmatched)
     assert not any("LSTMCell" in text for text in report.unmatched)
+
+
+def test_nothing_is_called_flattened_that_keeps_its_axes():
+    from course_lib.parity.orders import order_cause
+
+    image = np.random.default_rng(0).normal(size=(4, 3, 5, 5))
+    last = np.moveaxis(image, 1, -1)
+    assert order_cause(image.reshape(4, -1), last.reshape(4, -1), 1e-9, [image]).row == "flatten-order"
+    assert order_cause(image + 1, last, 1e-9, [image]) is None
+    assert order_cause(image.reshape(4, -1) + 1, last.reshape(4, -1), 1e-9, [image]) is None
 
 
 @pytest.mark.parametrize("name", ["positions_of_the_models_own"])

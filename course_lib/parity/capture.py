@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from course_lib.parity import stacked
 from course_lib.parity.composites import WITH_PARTS
 
 
@@ -25,6 +26,7 @@ class Call:
     outputs: list[np.ndarray]
     arguments: dict[str, object] = field(default_factory=dict)   # by name, tensors as arrays
     turned: bool = False         # steps stood before the batch; here they stand after it
+    unpadded: bool = False       # its input was padded by hand as the other's layer pads; here it is not
 
     @property
     def key(self) -> tuple[int, int]:
@@ -68,18 +70,26 @@ def run_torch(model, inputs, known: set[str]) -> tuple[object, list[Call]]:
     """(output, calls of all modules of a known kind in their order), without gradients."""
     import torch
 
-    calls, turns, handles = [], Counter(), []
+    calls, turns, handles, given = [], Counter(), [], {}
     names = {id(module): path or type(module).__name__ for path, module in model.named_modules()}
 
+    def keep(module, args, kwargs):          # before the call: it may work in place
+        given[id(module)] = arrays(list(args)) + arrays(kwargs), _named(module.forward, args, kwargs)
+
     def hook(module, args, kwargs, output):
-        calls.append(Call(names[id(module)], kind_of(module, known), module, turns[id(module)],
-                          arrays(list(args)) + arrays(kwargs), arrays(output),
-                          _named(module.forward, args, kwargs)))
+        name, kind, turn = names[id(module)], kind_of(module, known), turns[id(module)]
+        inputs, arguments = given.pop(id(module))
+        parts = stacked.run(module, args, kwargs)
+        for n, (part, into, out) in enumerate(parts, start=1):
+            calls.append(Call(f"{name} (layer {n} of {len(parts)})", kind, part, turn, arrays(into), arrays(out)))
+        if not parts:
+            calls.append(Call(name, kind, module, turn, inputs, arrays(output), arguments))
         turns[id(module)] += 1
 
     try:
         for module in model.modules():
             if kind_of(module, known):
+                handles.append(module.register_forward_pre_hook(keep, with_kwargs=True))
                 handles.append(module.register_forward_hook(hook, with_kwargs=True))
         with torch.no_grad():
             return model(*inputs), calls

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 
 from course_lib.parity.capture import Call
@@ -64,6 +66,19 @@ def judge(ours: Call, theirs: Call, tolerance: float,
     return findings, largest
 
 
+def _swapped(value: np.ndarray, actual: np.ndarray, tolerance: float) -> tuple[str, np.ndarray] | None:
+    """(in words, PyTorch's numbers with its axes in Keras's order), where this makes them equal."""
+    names = {4: ("rows", "columns", "third axis", "fourth axis"), 2: ("rows", "columns")}.get(value.ndim)
+    for order in permutations(range(value.ndim)):
+        guess = value.transpose(order)
+        if list(order) != sorted(order) and guess.shape == actual.shape and distance(guess, actual) <= tolerance:
+            moved = [n for n, axis in enumerate(order) if n != axis]
+            if names and len(moved) == 2:
+                return f"its {names[moved[0]]} and {names[moved[1]]} exchanged", guess
+            return f"its axes in the order {order}", guess
+    return None
+
+
 def _cause(ours, attribute, names, value, actual, where, size, tolerance, others) -> Finding:
     raw = [dict(ours.layer.named_parameters()).get(name) for name in names]
     raw = [r.detach().cpu().numpy() for r in raw if r is not None]
@@ -86,6 +101,10 @@ def _cause(ours, attribute, names, value, actual, where, size, tolerance, others
             row = "kernel-layout" if raw[0].ndim == 2 else None
             return found(f"{attribute} was copied without putting its axes in Keras's order",
                          row, raw[0], "" if row else "Permute the axes of the kernel.")
+    swapped = _swapped(value, actual, tolerance)
+    if swapped:
+        return found(f"{attribute} was transposed: it holds PyTorch's numbers with {swapped[0]}", None, swapped[1],
+                     "Permute the axes of the kernel; course_lib.parity.copy_weights does.")
     if attribute.startswith("moving_"):
         start = float(attribute == "moving_variance")
         if np.all(actual == start):

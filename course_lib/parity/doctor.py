@@ -7,8 +7,9 @@ from collections.abc import Callable
 from course_lib.parity import capture
 from course_lib.parity.counterparts import layers, weights
 from course_lib.parity.findings import Report
+from course_lib.parity.gradients import gradients, unfed
 from course_lib.parity.outputs import outputs
-from course_lib.parity.training import gradients, loss
+from course_lib.parity.training import loss
 from course_lib.parity.updates import update
 from course_lib.parity.visit import Visit, prepare
 from course_lib.parity.weights import ParityError
@@ -64,6 +65,8 @@ def explain(
         if losses:
             loss(visit)
             gradients(visit)
+        else:
+            unfed(visit)
         if optimizers:
             update(visit)
         return visit.report

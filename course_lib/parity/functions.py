@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from course_lib.parity.findings import Cause
-from course_lib.parity.matching import closest, layouts
+from course_lib.parity.guesses import told_apart
+from course_lib.parity.matching import layouts
 
 
 def _softmax(x):
@@ -26,6 +28,7 @@ def _leaky(slope):
 FUNCTIONS = {
     "nothing": lambda x: x,
     "ReLU": lambda x: np.maximum(x, 0),
+    "ReLU6": lambda x: np.clip(x, 0, 6),
     "tanh": np.tanh,
     "sigmoid": lambda x: 0.5 * (1 + np.tanh(x / 2)),
     "GELU, exact": lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2))),
@@ -62,20 +65,34 @@ def function_cause(before: list[np.ndarray], ours: np.ndarray, theirs: np.ndarra
     """Both sides apply a function to the same numbers, but not the same one."""
     for array in before:
         for view in layouts(array.astype(np.float64)):
-            if view.size != ours.size or view.size != theirs.size or view.size > 200_000:
+            if view.size > 200_000:
                 continue
-            named = {}
-            for name, function in FUNCTIONS.items():
-                value = function(view)
-                for side, target in (("ours", ours), ("theirs", theirs)):
-                    if side not in named:
-                        size, _ = closest([value, value.reshape(len(value), -1)], target)
-                        if size <= tolerance:
-                            named[side] = name, size
-            if len(named) == 2 and named["ours"][0] != named["theirs"][0]:
-                (ours_name, _), (theirs_name, size) = named["ours"], named["theirs"]
-                return Cause(
-                    f"PyTorch applies {ours_name}, Keras {theirs_name}",
-                    _row_of(ours_name, theirs_name), size,
-                    "" if _row_of(ours_name, theirs_name) else "Apply the same function in both.")
+            for words, taken in means(view, ours.ndim):
+                found = told_apart(((name, shaped) for name, function in FUNCTIONS.items()
+                                    for shaped in _shapes(taken(function(view)))), ours, theirs, tolerance)
+                if found:
+                    return _told(*found, words)
     return None
+
+
+def _shapes(value: np.ndarray) -> list[np.ndarray]:
+    """As it is, and as a flattened vector."""
+    return [value, value.reshape(len(value), -1)] if value.ndim > 2 else [value]
+
+
+def means(view: np.ndarray, rank: int) -> list[tuple[str, Callable]]:
+    """What may be done after a function: nothing, or where vectors are looked for the mean over all places."""
+    found = [("", lambda x: x)]
+    if rank == 2 and view.ndim > 2:
+        places = tuple(range(1, view.ndim - 1))
+        found.append((", before the mean over the places", lambda x: x.mean(axis=places)))
+    return found
+
+
+def _told(ours: str, theirs: str, after: float, words: str) -> Cause:
+    row = _row_of(ours, theirs)
+    cure = "" if row else "Apply the same function in both."
+    if row == "gelu":
+        cure = ("Keras: `approximate=True`, or PyTorch: `approximate=\"none\"`." if "tanh" in ours else
+                "Keras: `approximate=False`, or PyTorch: `approximate=\"tanh\"`.")
+    return Cause(f"PyTorch applies {ours}, Keras {theirs}{words}", row, after, cure)

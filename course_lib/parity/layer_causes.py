@@ -11,9 +11,11 @@ from course_lib.parity.capture import Call
 from course_lib.parity.findings import Cause, Finding, of_cause
 from course_lib.parity.functions import function_cause
 from course_lib.parity.matching import closest, layouts
+from course_lib.parity.norms import mode_cause
 
-_PADDING_ROWS = {"Conv2d": "strided-convolution-padding", "MaxPool2d": "max-pool-padding",
-                 "AvgPool2d": "average-pool-padding"}
+# Layers whose input may be padded by hand instead, and their rows.
+PADDING_ROWS = {"Conv1d": None, "Conv2d": "strided-convolution-padding", "MaxPool1d": None, "MaxPool2d":
+                "max-pool-padding", "AvgPool1d": None, "AvgPool2d": "average-pool-padding"}
 
 
 def activated(mine: Call, call: Call, candidates: list[np.ndarray]) -> list[np.ndarray]:
@@ -28,22 +30,12 @@ def activated(mine: Call, call: Call, candidates: list[np.ndarray]) -> list[np.n
     return [activation(tf.constant(np.ascontiguousarray(array))).numpy() for array in views]
 
 
-def padding_cause(mine: Call, call: Call) -> Cause | None:
-    """The input was padded by hand on one side, and by another amount than the other pads."""
-    if mine.kind not in _PADDING_ROWS or mine.inputs[0].ndim != 4:
-        return None
-    wide = call.inputs[0].shape[1] - mine.inputs[0].shape[2]
-    if wide <= 0:
-        return None
-    return Cause(f"Keras's input was padded by {wide} pixels an axis, PyTorch's layer pads"
-                 f" {mine.layer.padding} on each side", _PADDING_ROWS[mine.kind])
-
-
 def layer_finding(stage: str, where: str, mine: Call, call: Call, gap: float, tolerance: float) -> Finding:
     """The setting that explains the difference; else what the layer computes instead; else nothing."""
     rank = call.inputs[0].ndim if call.inputs else 0
     found = [s for s in settings.differing(mine.kind, mine.layer, call.kind, call.layer, rank)
-             if not s.of_state and not (mine.turned and s.name == "first axis")]
+             if not s.of_state and not (mine.turned and s.name == "first axis")
+             and not (call.unpadded and s.name == "padding")]
     for setting in found:
         after = _tried(setting, mine, call)
         if after is None or after <= tolerance or len(found) == 1:
@@ -51,7 +43,7 @@ def layer_finding(stage: str, where: str, mine: Call, call: Call, gap: float, to
     if found:
         what = "; ".join(map(str, found))
         return Finding(stage, where, what, found[0].row, _cure(found[0]), gap)
-    cause = _mask_cause(mine, call, tolerance)
+    cause = _mask_cause(mine, call, tolerance) or mode_cause(mine, call, tolerance)
     cause = cause or (attention_cause(mine, call, tolerance) if mine.kind == "MultiheadAttention" else None)
     cause = (cause or function_cause(mine.inputs[:1], mine.outputs[0], call.outputs[0], tolerance)
              or reordered_cause(mine.outputs[0], call.outputs[0], mine.inputs[:1], tolerance))

@@ -14,7 +14,8 @@ from course_lib.parity.settings import PAIRS
 def align(torch_calls: list[Call], keras_calls: list[Call]) -> list[tuple[Call, Call]]:
     """Pairs of calls: by equal names, then by equal weights, then by order, kind and size.
 
-    By order: the best common order of both runs; what has no counterpart is stepped over. Two
+    By order: the best common order of both runs; what has no counterpart is stepped over, and so is
+    a layer without weights that stands after another layer than its like. Two
     layers that are left over at last belong together if no other is of their kind and size.
     """
     waiting = {(c.name, c.turn): c for c in keras_calls}
@@ -23,9 +24,23 @@ def align(torch_calls: list[Call], keras_calls: list[Call]) -> list[tuple[Call, 
     pairs = named
     for step in (_by_weights, _in_order, _left_over):
         taken = {id(c) for pair in pairs for c in pair}
+        places = _places(torch_calls, keras_calls, pairs)
         pairs = pairs + step([c for c in torch_calls if id(c) not in taken],
-                             [c for c in keras_calls if id(c) not in taken])
+                             [c for c in keras_calls if id(c) not in taken], places)
     return pairs
+
+
+def _places(torch_calls: list[Call], keras_calls: list[Call], pairs: list[tuple[Call, Call]]) -> dict[int, int]:
+    """Id of a call -> after which matched layer with weights it stands (the id of Keras's call)."""
+    partner = {id(c): id(theirs) for ours, theirs in pairs if (ours.kind, theirs.kind) in RULED
+               for c in (ours, theirs)}
+    found = {}
+    for calls in (torch_calls, keras_calls):
+        last = 0
+        for call in calls:
+            last = partner.get(id(call), last)
+            found[id(call)] = last
+    return found
 
 
 def _weights(ours: Call, theirs: Call) -> tuple[np.ndarray, np.ndarray] | None:
@@ -42,7 +57,7 @@ def _weights(ours: Call, theirs: Call) -> tuple[np.ndarray, np.ndarray] | None:
     return change(weight.detach().cpu().numpy()), variable.numpy()
 
 
-def _by_weights(torch_calls: list[Call], keras_calls: list[Call]) -> list[tuple[Call, Call]]:
+def _by_weights(torch_calls: list[Call], keras_calls: list[Call], places: dict) -> list[tuple[Call, Call]]:
     found, taken = [], set()
     for ours in torch_calls:
         for theirs in keras_calls:
@@ -54,23 +69,29 @@ def _by_weights(torch_calls: list[Call], keras_calls: list[Call]) -> list[tuple[
     return found
 
 
-def _left_over(torch_calls: list[Call], keras_calls: list[Call]) -> list[tuple[Call, Call]]:
+def _left_over(torch_calls: list[Call], keras_calls: list[Call], places: dict) -> list[tuple[Call, Call]]:
     fitting = [(a, b) for a in torch_calls for b in keras_calls
                if _worth(a, b) >= 1 and a.turn == b.turn]
     return [(a, b) for a, b in fitting
             if sum(a is c for c, _ in fitting) == 1 and sum(b is d for _, d in fitting) == 1]
 
 
-def _in_order(torch_calls: list[Call], keras_calls: list[Call]) -> list[tuple[Call, Call]]:
+def _in_order(torch_calls: list[Call], keras_calls: list[Call], places: dict) -> list[tuple[Call, Call]]:
+    """The best common order; a layer without weights has no counterpart after another matched layer."""
+    def worth_of(ours: Call, theirs: Call) -> float:
+        kinds = (ours.kind, theirs.kind)
+        elsewhere = places[id(ours)] != places[id(theirs)]
+        return 0.0 if kinds not in RULED and elsewhere and kinds[0] != "Dropout" else _worth(ours, theirs)
+
     rows, columns = len(torch_calls), len(keras_calls)
     best = np.zeros((rows + 1, columns + 1))
     for i in range(rows - 1, -1, -1):
         for j in range(columns - 1, -1, -1):
-            worth = _worth(torch_calls[i], keras_calls[j])
+            worth = worth_of(torch_calls[i], keras_calls[j])
             best[i, j] = max(best[i + 1, j], best[i, j + 1], worth and worth + best[i + 1, j + 1])
     pairs, i, j = [], 0, 0
     while i < rows and j < columns:
-        worth = _worth(torch_calls[i], keras_calls[j])
+        worth = worth_of(torch_calls[i], keras_calls[j])
         if worth and best[i, j] == worth + best[i + 1, j + 1]:
             pairs.append((torch_calls[i], keras_calls[j]))
             i, j = i + 1, j + 1

@@ -24,7 +24,8 @@ def order_cause(ours: np.ndarray, theirs: np.ndarray, tolerance: float,
     if ours.size != theirs.size:
         return None
     for image in images:
-        if image.ndim >= 3 and image.size == ours.size:
+        flattened = ours.ndim < image.ndim > theirs.ndim and image.size == ours.size
+        if flattened and distance(image.reshape(ours.shape), ours) <= tolerance:
             last = np.moveaxis(image, 1, -1).reshape(theirs.shape)
             if distance(last, theirs) <= tolerance:
                 return _flattened(image, distance(last, theirs))

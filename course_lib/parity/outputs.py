@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from course_lib.parity import capture
 from course_lib.parity.between import between_cause
 from course_lib.parity.capture import Call
-from course_lib.parity.findings import Finding, of_cause
-from course_lib.parity.layer_causes import activated, layer_finding, padding_cause
-from course_lib.parity.matching import align, closest, distance
-from course_lib.parity.settings import RECURRENT
+from course_lib.parity.echoes import Echoes
+from course_lib.parity.findings import Cause, Finding, of_cause
+from course_lib.parity.held import held, turned
+from course_lib.parity.layer_causes import activated, layer_finding
+from course_lib.parity.matching import align, closest
+from course_lib.parity.norms import NORMS, moved_norm
+from course_lib.parity.padded import hand_padding_cause, unpadded
+from course_lib.parity.settings import ACTIVATIONS, RECURRENT
 from course_lib.parity.state import state
 from course_lib.parity.visit import Visit, run_both
 
@@ -64,6 +68,8 @@ class _Walk:
     before: list[np.ndarray] = field(default_factory=list)
     last: str = "the input"
     open_ended: list[Finding] = field(default_factory=list)
+    doubt: tuple[Cause, str] | None = None       # of an activation that may have been matched wrongly
+    echoes: Echoes = field(default_factory=Echoes)
 
     def __post_init__(self) -> None:
         self.partner = {theirs.key: ours for ours, theirs in self.pairs}
@@ -75,21 +81,24 @@ class _Walk:
         mine = self.partner.get(call.key)
         if mine is None:
             return None
-        mine = _turned(mine, call, self.visit.tolerance)
-        held = _held(mine, call)
-        gap, fitting = closest(activated(mine, call, held), call.outputs[0])
+        mine, call = turned(mine, call, self.visit.tolerance), unpadded(mine, call)
+        forms = held(mine, call)
+        gap, fitting = closest(activated(mine, call, forms), call.outputs[0])
         self._close(mine, call)
+        if gap > self.visit.tolerance and mine.kind in ACTIVATIONS and self._doubted(mine, call):
+            return None
         if np.isfinite(gap):
             self.visit.report.saw(self.stage, gap)
         if gap > self.visit.tolerance and mine.kind in RECURRENT:     # of several states not the nearest
-            fitting = next((a for a in held if a.shape == call.outputs[0].shape), fitting)
+            fitting = next((a for a in forms if a.shape == call.outputs[0].shape), fitting)
         healed = fitting is not None and fitting.shape == call.outputs[0].shape
         if gap > self.visit.tolerance:
             count = len(self.visit.report.findings)
-            self._judge(mine, call, gap)
+            if self._judge(mine, call, gap):
+                return None
             if not healed and len(self.visit.report.findings) > count:
                 self.open_ended.append(self.visit.report.findings[-1])
-        self.before, self.last = held, f"{mine.name} and {call.name}"
+        self.before, self.last, self.doubt = forms, f"{mine.name} and {call.name}", None
         return fitting.astype(call.outputs[0].dtype) if healed and gap > self.visit.tolerance else None
 
     def _close(self, mine: Call, call: Call) -> None:
@@ -100,19 +109,35 @@ class _Walk:
             if given <= self.visit.tolerance:
                 self.visit.report.findings.remove(finding)
 
-    def _judge(self, mine: Call, call: Call, gap: float) -> None:
-        """Say why one pair of calls parts: what it was given, or what it does."""
+    def _doubted(self, mine: Call, call: Call) -> bool:
+        """An activation on other numbers may have been matched wrongly: what follows will say."""
+        if closest(mine.inputs[:1], call.inputs[0])[0] <= self.visit.tolerance:
+            return False
+        cause = self._between(mine, mine.inputs[0], call.inputs[0])
+        if cause and not self.doubt:
+            self.doubt = cause, f"between {self.last} and {mine.name} and {call.name}"
+        return True
+
+    def _judge(self, mine: Call, call: Call, gap: float) -> bool:
+        """Say why one pair of calls parts: what it was given, or what it does. Whether to leave it as it is."""
         where = f"{mine.name} and {call.name}"
-        given, _ = closest(mine.inputs[:1], call.inputs[0]) if mine.inputs and call.inputs else (0.0, None)
+        given, view = closest(mine.inputs[:1], call.inputs[0]) if mine.inputs and call.inputs else (0.0, None)
         if given <= self.visit.tolerance:
             if where not in self.known:
                 self.known.add(where)
                 self.visit.report.findings.append(
                     layer_finding(self.stage, where, mine, call, gap, self.visit.tolerance))
-            return
-        cause = padding_cause(mine, call)
+            return False
+        if self.echoes.explain(view, call.inputs[0], self.visit.tolerance):
+            return False
+        moved = moved_norm(mine, call, self._before(mine), self.visit.tolerance)
+        stays = moved is not None and mine.kind in NORMS
+        if stays:
+            self.echoes.moved(mine, call)
+        cause = hand_padding_cause(mine, call, self.visit.tolerance)
         if cause is None:
-            cause, where = self._between(mine.inputs[0], call.inputs[0]), f"between {self.last} and {where}"
+            cause, where = self._on_the_way(mine, call, where, moved)
+            self.echoes.add(view, call.inputs[0])
         if where not in self.known:
             self.known.add(where)
             self.visit.report.findings.append(of_cause(
@@ -120,13 +145,27 @@ class _Walk:
                 "the layers get different numbers: the models' own code before them differs",
                 "Compare what each forward or call method does here.",
                 given if np.isfinite(given) else gap))
+        return stays
 
-    def _between(self, mine: np.ndarray, theirs: np.ndarray):
-        """Why the numbers part between two layers."""
+    def _on_the_way(self, mine: Call, call: Call, where: str, moved: Cause | None) -> tuple[Cause | None, str]:
+        """(why a pair of calls gets other numbers, where)"""
+        cause = moved or self._between(mine, mine.inputs[0], call.inputs[0])
+        if cause is None and self.doubt:
+            return self.doubt
+        return cause, f"between {self.last} and {where}"
+
+    def _before(self, mine: Call | None) -> list[Call]:
+        """PyTorch's calls before one of them; all, where none is named."""
+        return self.ours if mine is None else self.ours[:self.position[mine.key]]
+
+    def _between(self, call: Call | None, mine: np.ndarray, theirs: np.ndarray) -> Cause | None:
+        """Why the numbers part before a call of PyTorch's, or at the end."""
         earlier = {"the model's input" + (f" number {n}" if n else ""): x
                    for n, x in enumerate(self.visit.x)}
-        earlier |= {f"the output of {c.name}": c.outputs[0] for c in self.ours if c.outputs}
-        earlier |= {f"the input of {c.name}": c.inputs[0] for c in self.ours if c.inputs}
+        for c in self._before(call):
+            name = c.name + (f", call {c.turn + 1}" if c.turn else "")
+            earlier |= {f"the input of {name}": c.inputs[0]} if c.inputs else {}
+            earlier |= {f"the output of {name}": c.outputs[0]} if c.outputs else {}
         earlier |= {f"the output of {self.last.split(' and ')[0]} in form {n}": a
                     for n, a in enumerate(self.before)}
         return between_cause(mine, theirs, self.before, earlier, self.visit.tolerance)
@@ -149,7 +188,10 @@ class _Walk:
                 self._end(mine[n] if n < len(mine) else mine[0], array, gap)
 
     def _end(self, mine: np.ndarray, theirs: np.ndarray, gap: float) -> None:
-        cause = self._between(mine, theirs)
+        if self.echoes.explain(closest([mine], theirs)[1], theirs, self.visit.tolerance):
+            return
+        cause = self._between(None, mine, theirs)
+        cause = cause or (self.doubt and self.doubt[0])
         found = of_cause(self.stage, "what the models return", cause,
                          "the models' own code after their last layers differs",
                          "Compare the ends of forward and call.", gap)
@@ -164,39 +206,3 @@ def _is_said(finding: Finding) -> bool:
     """Whether a finding explains outputs that differ: not so weights that have been lent since."""
     lent = finding.stage == "weights" and np.isfinite(finding.before)
     return finding.stage != "layers" and not lent
-
-
-def _turned(mine: Call, call: Call, tolerance: float) -> Call:
-    """Torch's call with the batch first, where its layer wants steps first and got them."""
-    if getattr(mine.layer, "batch_first", True) or not mine.inputs or mine.inputs[0].ndim != 3:
-        return mine
-    if distance(mine.inputs[0].swapaxes(0, 1), call.inputs[0]) > tolerance:
-        return mine
-
-    def turn(array):
-        return array.swapaxes(0, 1) if isinstance(array, np.ndarray) and array.ndim == 3 else array
-
-    arguments = {n: turn(a) if n in ("query", "key", "value") else a for n, a in mine.arguments.items()}
-    return replace(mine, inputs=[turn(mine.inputs[0]), *mine.inputs[1:]], arguments=arguments,
-                   outputs=[turn(mine.outputs[0]), *mine.outputs[1:]], turned=True)
-
-
-def _held(mine: Call, call: Call) -> list[np.ndarray]:
-    """What the torch side holds after a call: its outputs, and what Keras's layer may return of them."""
-    found = list(mine.outputs)
-    if mine.kind == "EmbeddingBag" and mine.inputs[0].ndim == 2:
-        found.append(mine.layer.weight.detach().cpu().numpy()[mine.inputs[0]])
-    if mine.kind in RECURRENT:
-        found += [a[:, -1] for a in found if a.ndim == 3] + [a[0] for a in found if a.ndim == 3]
-    if call.kind == "Bidirectional":
-        last = [np.concatenate([*a], axis=-1) for a in mine.outputs[1:2]]    # the last state of each way
-        found = [_merged(a, call.layer.merge_mode) for a in last + found]
-    return found
-
-
-def _merged(array: np.ndarray, mode: str | None) -> np.ndarray:
-    """Both directions of a recurrent layer, joined as Keras's layer joins them."""
-    if mode in (None, "concat") or array.shape[-1] % 2:
-        return array
-    forward, backward = np.split(array, 2, axis=-1)
-    return {"sum": forward + backward, "ave": (forward + backward) / 2, "mul": forward * backward}[mode]

@@ -32,8 +32,8 @@ _SCALES = {"1 / the root of the width of a head": lambda d, e: d**-0.5, "1": lam
            "1 / the root of all features": lambda d, e: e**-0.5, "1 / the width of a head": lambda d, e: 1 / d}
 _AXES = {"the keys": -1, "the queries": -2, "the heads": 1}
 _WORDS = {"heads": "the number of heads", "scale": "the factor of the scores", "mask": "the mask",
-          "softmax": "what the softmax goes over", "split": "the axes in which features are split",
-          "merge": "the axes in which heads are joined", "order": "the order of the projections"}
+          "softmax": "what the softmax goes over", "split": "the order in which features are split",
+          "merge": "the order in which heads are joined", "order": "the order of the projections"}
 
 
 def attention_between(ours: np.ndarray, theirs: np.ndarray, earlier: dict[str, np.ndarray],
@@ -88,6 +88,8 @@ def _usual(parts, masks) -> Iterator[_Form]:
             yield _Form(h, scale, softmax=axis, order=order)
         for h, name in product(heads, ("split", "merge")):
             yield replace(_Form(h, order=order), **{name: "(heads, time, width)"})
+        for h in heads:
+            yield _Form(h, split="(heads, time, width)", merge="(heads, time, width)", order=order)
 
 
 def _with_padding(masks) -> list[str]:
@@ -95,7 +97,7 @@ def _with_padding(masks) -> list[str]:
 
 
 def _neighbours(mine: _Form, parts, masks) -> Iterator[_Form]:
-    """Forms that differ from one in one convention."""
+    """Forms that differ from one in one convention, or in both of the heads' axes."""
     width = parts[0].shape[-1]
     choices = {"scale": list(_SCALES), "softmax": list(_AXES),
                "mask": ["none", "causal", "causal, turned round", *_with_padding(masks),
@@ -106,6 +108,8 @@ def _neighbours(mine: _Form, parts, masks) -> Iterator[_Form]:
                "heads": [h for h in range(1, min(width, 16) + 1) if width % h == 0]}
     for name, values in choices.items():
         yield from (replace(mine, **{name: value}) for value in values if value != getattr(mine, name))
+    for value in choices["split"]:                       # heads that are never transposed, or always
+        yield replace(mine, split=value, merge=value)
 
 
 def _attend(form: _Form, parts, masks) -> np.ndarray:

@@ -55,7 +55,8 @@ def _with(module, **values):
     return run
 
 
-def _pair(value, rank=2):
+def pair_of(value, rank=2):
+    """A setting of each axis."""
     return tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
 
 
@@ -99,7 +100,7 @@ def differing(torch_kind: str, module, keras_kind: str, layer, rank: int = 0) ->
     elif {torch_kind[:3], keras_kind[:3]} == {"Max", "Ave"} or {torch_kind[:3], keras_kind[:3]} == {
             "Avg", "Max"}:
         compare("kind of pooling", torch_kind, keras_kind, same=False)
-    elif torch_kind in ("MaxPool2d", "AvgPool2d", "Conv2d"):
+    elif torch_kind in ("MaxPool1d", "AvgPool1d", "Conv1d", "MaxPool2d", "AvgPool2d", "Conv2d"):
         found += _windows(torch_kind, module, layer)
     elif torch_kind == "ConvTranspose2d":
         found += _transposed(module, layer)
@@ -133,64 +134,91 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
+def added_by(layer, sizes) -> list[tuple[int, int]]:
+    """What a layer of Keras's pads itself, (before, after) each axis of these sizes."""
+    rank = len(sizes)
+    kernel = pair_of(layer.kernel_size if hasattr(layer, "kernel_size") else layer.pool_size, rank)
+    dilation = pair_of(getattr(layer, "dilation_rate", 1), rank)
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    if layer.padding == "causal":
+        return [(r - 1, 0) for r in reach]
+    if layer.padding == "valid":
+        return [(0, 0)] * rank
+    return [same_padding(*three) for three in zip(sizes, reach, pair_of(layer.strides, rank), strict=True)]
+
+
 def _windows(kind, module, layer):
     """Padding and stride of convolutions and pools."""
-    import torch
-    from torch.nn import functional as F
-
-    kernel, stride = _pair(module.kernel_size), _pair(module.stride)
-    theirs = _pair(layer.pool_size if kind != "Conv2d" else layer.kernel_size)
-    their_stride = _pair(layer.strides)
-    row = {"Conv2d": "strided-convolution-padding", "MaxPool2d": "max-pool-padding",
-           "AvgPool2d": "average-pool-padding"}[kind]
-    found = []
-    if kernel != theirs:
-        found.append(Setting("size of the window", kernel, theirs, None))
-    if stride != their_stride:
-        found.append(Setting("stride", stride, their_stride, None))
-    if kind == "Conv2d" and _pair(module.dilation) != _pair(layer.dilation_rate):
-        found.append(Setting("dilation", _pair(module.dilation), _pair(layer.dilation_rate), None))
+    rank = int(kind[-2])
+    kernel, stride = pair_of(module.kernel_size, rank), pair_of(module.stride, rank)
+    convolves = kind.startswith("Conv")
+    compared = [("size of the window", kernel, pair_of(layer.kernel_size if convolves else layer.pool_size, rank)),
+                ("stride", stride, pair_of(layer.strides, rank))]
+    if convolves:
+        compared.append(("dilation", pair_of(module.dilation, rank), pair_of(layer.dilation_rate, rank)))
+    found = [Setting(name, ours, theirs, None) for name, ours, theirs in compared if ours != theirs]
     if found or isinstance(module.padding, str):
         return found
-    padding = _pair(module.padding)
+    padding = pair_of(module.padding, rank)
+    mode = getattr(module, "padding_mode", "zeros")
+    if mode != "zeros" and any(padding) and layer.padding != "valid":
+        found.append(Setting("padding mode", mode, "zeros", None, _with_padding(kind, module, layer)))
     if layer.padding == "valid":
-        if padding != (0, 0):
-            run = _with(module, padding=(0, 0)) if kind != "Conv2d" else None
-            found.append(Setting("padding", padding, "'valid', none", None, run))
+        if any(padding):
+            found.append(Setting("padding", padding, "'valid', none", None, _with_padding(kind, module, layer)))
         return found
+    return found + _amounts(kind, module, layer, padding)
 
-    def on_the_right(array):
-        other, sides = copy.deepcopy(module), []
-        for axis in (-1, -2):
-            sides += same_padding(array.shape[axis], kernel[axis], stride[axis])
-        other.padding = 0 if kind != "Conv2d" else (0, 0)
-        fill = float("-inf") if kind == "MaxPool2d" else 0.0
+
+def _amounts(kind, module, layer, padding) -> list[Setting]:
+    """Whether both pad by as much; "same" may put more of it after an axis than before."""
+    rank = len(padding)
+    dilation = pair_of(getattr(module, "dilation", 1), rank)
+    reach = [(k - 1) * d + 1 for k, d in zip(pair_of(module.kernel_size, rank), dilation, strict=True)]
+    symmetric = layer.padding == "same" and all(
+        p == r // 2 for p, r in zip(padding, reach, strict=True)) and set(pair_of(module.stride, rank)) == {1}
+    counts = kind.startswith("AvgPool") and any(padding) and module.count_include_pad
+    if symmetric and not counts and not (any(r % 2 == 0 for r in reach) and any(padding)):
+        return []
+    row = {"Conv2d": "strided-convolution-padding", "MaxPool2d": "max-pool-padding",
+           "AvgPool2d": "average-pool-padding"}.get(kind)
+    ours = f"{padding} on both sides" + (", counted in the mean" if counts else "")
+    theirs = "'causal', all of it before" if layer.padding == "causal" else "'same', more of it on the right"
+    return [Setting("padding", ours, theirs, row, _with_padding(kind, module, layer))]
+
+
+def _with_padding(kind, module, layer):
+    """The module's function, padded as Keras's layer pads."""
+    def run(array):
+        import torch
+        from torch.nn import functional as F
+
+        other = copy.deepcopy(module)
+        other.padding = (0,) * (array.ndim - 2)
+        if hasattr(other, "padding_mode"):
+            other.padding_mode = "zeros"
+        sides = [n for both in reversed(added_by(layer, array.shape[2:])) for n in both]
+        x = torch.from_numpy(array)
         with torch.no_grad():
-            x = F.pad(torch.from_numpy(array), sides, value=fill)
-            if kind != "AvgPool2d":
-                return other(x).numpy()
-            ones = F.pad(torch.ones_like(torch.from_numpy(array)), sides)
-            return (other(x) / other(ones)).numpy()
+            padded = F.pad(x, sides, value=float("-inf") if kind.startswith("MaxPool") else 0.0)
+            if not kind.startswith("AvgPool"):
+                return other(padded).numpy()
+            return (other(padded) / other(F.pad(torch.ones_like(x), sides))).numpy()
 
-    symmetric = all(p == k // 2 for p, k in zip(padding, kernel, strict=True)) and stride == (1, 1)
-    counts = kind == "AvgPool2d" and padding != (0, 0) and module.count_include_pad
-    if not symmetric or counts or any(k % 2 == 0 for k in kernel) and padding != (0, 0):
-        ours = f"{padding} on both sides" + (", counted in the mean" if counts else "")
-        found.append(Setting("padding", ours, "'same', more of it on the right", row, on_the_right))
-    return found
+    return run
 
 
 def _transposed(module, layer):
     """Padding of a transposed convolution: no number of torch's is Keras's 'same' at stride 2."""
     if layer.padding == "valid":
-        same = _pair(module.padding) == (0, 0) and _pair(module.output_padding) == (0, 0)
+        same = pair_of(module.padding) == (0, 0) and pair_of(module.output_padding) == (0, 0)
     else:
         same = all(s == 1 and p == k // 2 for s, p, k in zip(
-            _pair(module.stride), _pair(module.padding), _pair(module.kernel_size), strict=True))
+            pair_of(module.stride), pair_of(module.padding), pair_of(module.kernel_size), strict=True))
     if same:
         return []
-    ours = f"{_pair(module.padding)}, output padding {_pair(module.output_padding)}"
-    kernel = _pair(module.kernel_size)
+    ours = f"{pair_of(module.padding)}, output padding {pair_of(module.output_padding)}"
+    kernel = pair_of(module.kernel_size)
 
     def cropped(array):
         import torch
@@ -201,9 +229,9 @@ def _transposed(module, layer):
             full = other(torch.from_numpy(array))
         if layer.padding == "valid":
             return full.numpy()
-        rows, columns = (n * s for n, s in zip(array.shape[-2:], _pair(module.stride), strict=True))
+        rows, columns = (n * s for n, s in zip(array.shape[-2:], pair_of(module.stride), strict=True))
         top, left = ((k - s) // 2 if k > s else 0
-                     for k, s in zip(kernel, _pair(module.stride), strict=True))
+                     for k, s in zip(kernel, pair_of(module.stride), strict=True))
         return full[..., top:top + rows, left:left + columns].numpy()
 
     return [Setting("padding", ours, repr(layer.padding), "transposed-convolution", cropped)]

@@ -16,16 +16,21 @@ _MOST = 50_000          # numbers: beyond that, too slow to try
 def shortcut_cause(ours: np.ndarray, theirs: np.ndarray, before: list[np.ndarray],
                    earlier: dict[str, np.ndarray], tolerance: float) -> Cause | None:
     """Both apply a function to the same layer's output, and add a shortcut before it, after it, or not."""
-    if ours.size != theirs.size or ours.size > _MOST:
+    if ours.shape != theirs.shape and ours.size != theirs.size:
         return None
     for out in before:
-        if out.size != ours.size or out.dtype.kind != "f":
+        pooled = ours.ndim == 2 and out.ndim > 2 and out.shape[:2] == ours.shape
+        if out.size != ours.size and not pooled or out.size > _MOST or out.dtype.kind != "f":
             continue
         for name, array in earlier.items():
             if array.shape != out.shape or array.dtype.kind != "f" or np.array_equal(array, out):
                 continue
             for function in FUNCTIONS:
                 guesses = _forms(function, out.astype(np.float64), name, array.astype(np.float64))
+                if pooled:
+                    places = tuple(range(2, out.ndim))
+                    guesses = ((f"{words}, before the mean over pixels", value.mean(axis=places))
+                               for words, value in guesses)
                 found = told_apart(guesses, ours, theirs, tolerance)
                 if found:
                     return Cause(f"PyTorch {found[0]}, Keras {found[1]}", None, found[2],

@@ -1,15 +1,13 @@
-"""The stages "loss" and "gradients": what both models are trained on."""
+"""The stage "loss": what both models are trained on."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from course_lib.parity import capture, copied
-from course_lib.parity.capture import Call
-from course_lib.parity.composites import parameters_of, rule_of
+from course_lib.parity import capture
 from course_lib.parity.findings import Cause, Finding, of_cause
 from course_lib.parity.loss_causes import loss_cause
-from course_lib.parity.matching import closest, distance
+from course_lib.parity.matching import closest
 from course_lib.parity.visit import Visit
 from course_lib.parity.weights import ParityError
 
@@ -23,8 +21,8 @@ def loss(visit: Visit) -> None:
     mine, theirs = visit.predictions["torch"], visit.predictions["keras"]
     given = theirs if _other_ends(visit) else tf.constant(
         closest(capture.arrays(mine), theirs.numpy())[1].astype(theirs.numpy().dtype))
-    ours = float(_loss_torch(visit, mine))
-    keras = float(_loss_keras(visit, visit.keras_y, given))
+    ours = float(loss_torch(visit, mine))
+    keras = float(loss_keras(visit, visit.keras_y, given))
     gap = abs(ours - keras) / max(abs(ours), abs(keras), 1e-30)
     visit.report.saw("loss", gap)
     if gap > visit.tolerance:
@@ -42,14 +40,16 @@ def _other_ends(visit: Visit) -> bool:
     return any(n.where == "what the models return" for n in visit.report.notes)
 
 
-def _loss_torch(visit: Visit, prediction):
+def loss_torch(visit: Visit, prediction):
+    """PyTorch's loss of a prediction, as one number."""
     import torch
 
     value = visit.losses[0](prediction, torch.from_numpy(np.ascontiguousarray(visit.y)))
     return value.mean() if value.ndim else value
 
 
-def _loss_keras(visit: Visit, y, prediction):
+def loss_keras(visit: Visit, y, prediction):
+    """Keras's loss of a prediction, as one number."""
     import keras
     import tensorflow as tf
 
@@ -66,7 +66,7 @@ def _loss_cause(visit: Visit, ours: float, keras: float, gap: float) -> Cause | 
         return Cause("Keras's loss computes in float32, whatever it is given", "loss-object-float32")
     cause = loss_cause(
         capture.arrays(visit.predictions["torch"])[0], np.asarray(visit.y), ours, keras,
-        visit.losses[0], lambda a, b: float(_loss_keras(visit, a, tf.constant(b))), visit.tolerance)
+        visit.losses[0], lambda a, b: float(loss_keras(visit, a, tf.constant(b))), visit.tolerance)
     if cause is None and _other_ends(visit):
         return Cause("Keras's model returns probabilities, and its loss takes them for logits, or"
                      " PyTorch's the other way round", "logits-or-probabilities")
@@ -82,76 +82,3 @@ def _penalties(visit: Visit, extra: float) -> None:
     finding = Finding("loss", "the penalties on weights", text, "l2-regularizer")
     aligned = len(twice) == 1 and np.isclose(next(iter(twice)), decay, rtol=1e-5)
     (visit.report.notes if aligned else visit.report.findings).append(finding)
-
-
-def gradients(visit: Visit) -> None:
-    """Gradients of the loss at the same weights, in training mode."""
-    differ = {f.stage for f in visit.report.findings} & {"outputs", "training outputs", "loss"}
-    visit.torch_gradients = _torch_gradients(visit)
-    if differ:
-        visit.report.unmatched.append("gradients: the outputs or the losses differ already")
-        return
-    found = _keras_gradients(visit)
-    excused = {f.where for f in visit.report.findings
-               if f.row == "embedding-padding" or f.stage == "layers"}
-    # What is 0 but for rounding, such as a bias before batch normalisation, is called equal.
-    floor = 1e-3 * max((float(g.abs().max()) for g in visit.torch_gradients.values()), default=0.0)
-    for ours, theirs in visit.weighted():
-        for attribute, (variable, names, _) in copied.variables(ours, theirs).items():
-            gradient = found.get(id(variable))
-            mine = torch_gradient(visit.torch_gradients, ours, theirs, attribute, names)
-            where = f"{ours.name} and {theirs.name}"
-            nothing = gradient is None and mine is None or where in excused
-            if not attribute.startswith("moving_") and not nothing:
-                _compare(visit, f"{where}, {attribute}", mine, gradient, floor)
-
-
-def _torch_gradients(visit: Visit) -> dict:
-    """PyTorch's gradients by the id of the parameter."""
-    visit.torch_model.train(True)
-    visit.torch_model.zero_grad(set_to_none=True)
-    _loss_torch(visit, visit.torch_model(*visit.torch_inputs())).backward()
-    return {id(p): p.grad.detach().clone() for p in visit.torch_model.parameters() if p.grad is not None}
-
-
-def _keras_gradients(visit: Visit) -> dict:
-    """Keras's gradients by the id of the variable; those that come as slices are kept as such, too."""
-    import tensorflow as tf
-
-    params = visit.keras_model.trainable_variables
-    with tf.GradientTape() as tape:
-        out = capture.call_keras(visit.keras_model, visit.keras_inputs(), True)
-        value = _loss_keras(visit, visit.keras_y, out)
-    found = dict(zip(map(id, params), tape.gradient(value, params), strict=True))
-    visit.sparse |= {key: g for key, g in found.items() if isinstance(g, tf.IndexedSlices)}
-    return {key: tf.convert_to_tensor(g).numpy() for key, g in found.items() if g is not None}
-
-
-def _compare(visit: Visit, where: str, mine, gradient, floor: float) -> None:
-    if gradient is None or mine is None:
-        side = "Keras" if gradient is None else "PyTorch"
-        visit.report.findings.append(Finding(
-            "gradients", where, f"{side} has no gradient here", None,
-            "Look for detach, no_grad or stop_gradient, and for frozen layers."))
-        return
-    gap = distance(mine, gradient, floor)
-    visit.report.saw("gradients", gap)
-    if gap > 10 * visit.tolerance:
-        zero = [s for s, g in (("PyTorch", mine), ("Keras", gradient)) if not np.any(g)]
-        what = f"{zero[0]}'s gradient is 0: something stops it" if zero else "the gradients part"
-        visit.report.findings.append(Finding(
-            "gradients", where, what, None,
-            "Look for detach, no_grad, stop_gradient, clipping, and custom gradients.", gap))
-
-
-def torch_gradient(given: dict, ours: Call, theirs: Call, attribute: str,
-                   names: list[str]) -> np.ndarray | None:
-    """PyTorch's gradient in Keras's layout; two biases that are added have the same one."""
-    kinds = (ours.kind, theirs.kind)
-    _, change = rule_of(kinds, ours.layer, theirs.layer)[attribute]
-    own = parameters_of(kinds, ours.layer)
-    found = [given.get(id(own[name])) for name in names if name in own]
-    arrays = [g.numpy() for g in found if g is not None]
-    if change is np.add:
-        return arrays[0] if arrays else None
-    return change(*arrays) if len(arrays) == len(names) else None

@@ -10,7 +10,8 @@ from course_lib.parity import copied, update_rules
 from course_lib.parity.capture import Call
 from course_lib.parity.composites import parameters_of, rule_of
 from course_lib.parity.findings import Finding
-from course_lib.parity.training import torch_gradient
+from course_lib.parity.gradients import torch_gradient
+from course_lib.parity.lone import Lone
 from course_lib.parity.visit import Visit
 
 _FACTORS = (1.0, 0.5, -0.25)       # of the gradients in the steps that follow each other
@@ -33,6 +34,15 @@ class _Row:
     def torch_value(self) -> np.ndarray:
         """PyTorch's number, in Keras's layout."""
         return copied.variables(self.ours, self.theirs)[self.attribute][2].astype(np.float64)
+
+    @property
+    def name(self) -> str:
+        """PyTorch's name of the layer."""
+        return self.ours.name
+
+    def parameters(self) -> list:
+        """What PyTorch's optimizer must hold."""
+        return [p for p in self.ours.layer.parameters() if p.requires_grad]
 
 
 @dataclass
@@ -78,7 +88,7 @@ def update(visit: Visit) -> None:
                 before=gap))
 
 
-def _parameters(visit: Visit) -> tuple[dict[str, _Row], list[str]]:
+def _parameters(visit: Visit) -> tuple[dict[str, _Row | Lone], list[str]]:
     """(parameters that both train, by Keras's path; layers in which PyTorch trains two biases for one)"""
     from torch.nn import Parameter
 
@@ -95,6 +105,9 @@ def _parameters(visit: Visit) -> tuple[dict[str, _Row], list[str]]:
                 twice += [f"{ours.name} and {theirs.name}"] if trained else []
             elif trained and theirs.layer.trainable:
                 rows[variable.path] = _Row(variable, ours, theirs, attribute, names)
+    for one in visit.lone:
+        if one.parameter.requires_grad and one.owner.trainable:
+            rows[one.variable.path] = one
     return rows, twice
 
 
@@ -148,8 +161,7 @@ def _keras_ends(visit: Visit, rows: dict[str, _Row], moves: _Moves, sparse: dict
 def _forgotten(visit: Visit, rows: dict[str, _Row]) -> None:
     """Parameters that PyTorch's optimizer does not hold."""
     held = {id(p) for group in visit.optimizers[0].param_groups for p in group["params"]}
-    missing = [row.ours.name for row in rows.values()
-               if not all(id(p) in held for p in row.ours.layer.parameters() if p.requires_grad)]
+    missing = [row.name for row in rows.values() if not all(id(p) in held for p in row.parameters())]
     if missing:
         visit.report.findings.append(Finding(
             "update", ", ".join(dict.fromkeys(missing)), "PyTorch's optimizer does not hold these"

@@ -32,6 +32,8 @@ class Visit:
     y: np.ndarray | None = None
     keras_y: np.ndarray | None = None
     pairs: list = field(default_factory=list)         # (torch's call, Keras's call)
+    lone: list = field(default_factory=list)          # parameters that no layer holds
+    unfed: list = field(default_factory=list)         # (where, torch's call, Keras's, row without gradient)
     predictions: dict = field(default_factory=dict)   # training mode: "torch", "keras" (healed)
     torch_gradients: dict = field(default_factory=dict)
     sparse: dict = field(default_factory=dict)        # id of a Keras variable -> its IndexedSlices

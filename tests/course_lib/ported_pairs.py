@@ -1511,3 +1511,431 @@ def images_padded_on_other_edges():
     twin = sequential((6, 6, 3), lambda: L.ZeroPadding2D(((1, 0), (1, 0))), lambda: L.Conv2D(4, 3, 2))
     return lend(Pair(Padded().double(), twin, (rng.normal(size=(4, 3, 6, 6)), None), None, "outputs",
                      "shifted by (1, 1) pixels"))
+
+
+# --- what must not be said ------------------------------------------------------------------------
+
+
+class RealWords(Words):
+    """The mean of the words that are not padding, whose row gets no gradient."""
+
+    def forward(self, x):
+        kept = (x != 0).unsqueeze(-1)
+        return self.readout((self.embedding(x) * kept).sum(dim=1) / kept.sum(dim=1))
+
+
+@equal
+def a_padding_row_that_neither_trains():
+    rng = seeded(20)
+    model = RealWords(padding=0).double()
+    twin = sequential((6,), lambda: L.Embedding(11, 5, mask_zero=True), L.GlobalAveragePooling1D, lambda: L.Dense(3))
+    ids = rng.integers(1, 11, (8, 6))
+    ids[:5, 4:] = 0
+    return lend(Pair(model, twin, (ids, rng.integers(0, 3, 8)), more={
+        "losses": (F.cross_entropy, entropy()), "optimizers": (sgd(model), keras.optimizers.SGD(0.125))}))
+
+
+class Stacked(nn.Module):
+    def __init__(self, kind, layers=2, both=False):
+        super().__init__()
+        self.cells = kind(3, 4, layers, batch_first=True, bidirectional=both)
+        self.readout = nn.Linear(4 * (1 + both), 2)
+
+    def forward(self, x):
+        return self.readout(self.cells(x)[0])
+
+
+def stacked(kind, layer, seed=0, both=False, **more):
+    rng = seeded(seed)
+    model = Stacked(kind, 3, both).double()
+    wrap = L.Bidirectional if both else lambda layer: layer
+    twin = sequential((7, 3), *[lambda: wrap(layer(4, return_sequences=True)) for _ in range(3)], lambda: L.Dense(2))
+    pair = lend(Pair(model, twin, (sequences(rng, features=3), np.zeros((5, 7, 2))), **more))
+    pair.more["losses"] = F.mse_loss, keras.losses.MeanSquaredError(dtype="float64")
+    return pair
+
+
+@equal
+def three_grus_in_one_module():
+    pair = stacked(nn.GRU, L.GRU, 21)
+    pair.more["optimizers"] = sgd(pair.torch_model), keras.optimizers.SGD(0.125)
+    return pair
+
+
+@equal
+def three_lstms_in_one_module_both_ways():
+    return stacked(nn.LSTM, L.LSTM, 22, both=True)
+
+
+@planted
+def a_layer_of_a_stack_not_copied():
+    pair = stacked(nn.GRU, L.GRU, row="initialisers", stage="weights")
+    kernel = pair.keras_model.layers[1].cell.recurrent_kernel
+    kernel.assign(kernel.numpy()[::-1])
+    return pair
+
+
+@equal
+def a_decoder_that_is_cropped():
+    """One activation layer in Keras, three in PyTorch; the cure of the padding between them."""
+    rng = seeded(23)
+    model = stack(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(),
+                  nn.ConvTranspose2d(4, 3, 3, 2, 1, output_padding=1), nn.ReLU(), nn.Conv2d(3, 1, 1))
+    twin = sequential((6, 6, 2), lambda: L.Conv2D(4, 3, activation="relu"),
+                      lambda: L.Conv2D(4, 3, padding="same", activation="relu"), lambda: L.Conv2DTranspose(3, 3, 2),
+                      lambda: L.Cropping2D(((1, 0), (1, 0))), L.ReLU, lambda: L.Conv2D(1, 1))
+    return lend(Pair(model, twin, (rng.normal(size=(4, 2, 6, 6)), None)))
+
+
+class Residual(nn.Module):
+    """A convolution and a shortcut; one ReLU that works in place is called twice."""
+
+    def __init__(self, relu):
+        super().__init__()
+        self.stem, self.conv, self.readout = nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 3, padding=1), nn.Linear(4, 3)
+        self.relu = relu
+
+    def forward(self, x):
+        x = self.relu(self.stem(x))
+        return self.readout(self.relu(x + self.conv(x)).mean(dim=(2, 3)))
+
+
+def residual(early, seed=0, relu=None, **more):
+    """Keras's ReLU is a layer of its own each time, after the shortcut or before it."""
+    rng = seeded(seed)
+    x = keras.Input((6, 6, 2), dtype="float64")
+    h = L.ReLU(**KIND)(L.Conv2D(4, 3, **KIND)(x))
+    out = L.Conv2D(4, 3, padding="same", **KIND)(h)
+    out = L.Add(**KIND)([h, L.ReLU(**KIND)(out)]) if early else L.ReLU(**KIND)(L.Add(**KIND)([h, out]))
+    twin = keras.Model(x, L.Dense(3, **KIND)(L.GlobalAveragePooling2D(**KIND)(out)))
+    model = Residual(relu or nn.ReLU(inplace=True)).double()
+    return lend(Pair(model, twin, (rng.normal(size=(4, 2, 6, 6)), None), **more))
+
+
+@equal
+def one_activation_called_twice():
+    return residual(False, 24)
+
+
+@planted
+def a_shortcut_after_an_activation_layer():
+    return residual(True, stage="outputs", word="PyTorch adds the output of relu before ReLU, before the mean over pixels,"
+                    " Keras adds the output of relu after ReLU")
+
+
+# --- parameters that no layer holds ---------------------------------------------------------------
+
+
+class Placed(nn.Module):
+    """Embedded words, and positions that the model holds itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.readout = nn.Embedding(11, 6), nn.Linear(6, 3)
+        self.places = nn.Parameter(torch.randn(1, 7, 6))
+
+    def forward(self, ids):
+        return self.readout(torch.tanh(self.words(ids) + self.places).mean(dim=1))
+
+
+class KerasPlaced(keras.Model):
+    def __init__(self, trained=True):
+        super().__init__(dtype="float64")
+        self.words, self.readout = L.Embedding(11, 6, name="words", **KIND), L.Dense(3, name="readout", **KIND)
+        self.places = self.add_weight(shape=(7, 6), name="places", dtype="float64")
+        self.trained = trained
+
+    def call(self, ids, training=False):
+        places = tf.convert_to_tensor(self.places)
+        places = places if self.trained else tf.stop_gradient(places)
+        return self.readout(tf.reduce_mean(tf.tanh(self.words(ids) + places), axis=1))
+
+
+def placed(trained=True, seed=0, **more):
+    rng = seeded(seed)
+    model, twin, ids = Placed().double(), KerasPlaced(trained), rng.integers(0, 11, (8, 7))
+    twin(tf.constant(ids))
+    twin.places.assign(model.places.detach().numpy()[0])
+    pair = lend(Pair(model, twin, (ids, rng.integers(0, 3, 8)), **more))
+    pair.more = {"losses": (F.cross_entropy, entropy()), "optimizers": (sgd(model), keras.optimizers.SGD(0.125))}
+    return pair
+
+
+@equal
+def positions_of_the_models_own():
+    return placed(True, 25)
+
+
+@planted
+def positions_that_are_stopped():
+    return placed(False, stage="gradients", word="Keras has no gradient here: stop_gradient")
+
+
+# --- names for what was only placed ---------------------------------------------------------------
+
+
+def capped(ours, theirs, **more):
+    """A ReLU of one's own before a convolution that Keras pads by hand."""
+    rng = seeded()
+
+    class Capped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.each = nn.Conv2d(2, 4, 1), nn.Conv2d(4, 4, 3, 2, 1, groups=4)
+            self.readout = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.readout(ours(self.each(ours(self.first(x)))).mean(dim=(2, 3)))
+
+    twin = sequential((6, 6, 2), lambda: L.Conv2D(4, 1), lambda: L.ReLU(theirs), lambda: L.ZeroPadding2D(1),
+                      lambda: L.DepthwiseConv2D(3, 2), lambda: L.ReLU(theirs), L.GlobalAveragePooling2D,
+                      lambda: L.Dense(3))
+    return lend(Pair(Capped().double(), twin, (20 * rng.normal(size=(4, 2, 6, 6)), None), **more))
+
+
+@planted
+def a_cap_left_out():
+    return capped(F.relu6, None, stage="outputs", word="PyTorch applies ReLU6, Keras ReLU")
+
+
+@planted
+def padding_by_hand_of_another_amount():
+    rng = seeded()
+    model = stack(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    twin = sequential((7, 7, 3), lambda: L.ZeroPadding2D(((0, 2), (0, 2))), lambda: L.Conv2D(4, 3, 2, activation="relu"),
+                      lambda: L.Conv2D(2, 1))
+    return lend(Pair(model, twin, (rng.normal(size=(4, 3, 7, 7)), None), "strided-convolution-padding", "outputs",
+                     "Keras's input was padded by hand, by 0 before and 2 after, PyTorch's layer pads 1 before and 1 after"))
+
+
+@planted
+def padding_by_hand_for_a_dilated_layer():
+    """Alike in their padding: something else is wrong."""
+    rng = seeded()
+    model = stack(nn.Conv2d(3, 4, 3, padding=2, dilation=2), nn.Conv2d(4, 2, 1))
+    twin = sequential((7, 7, 3), lambda: L.ZeroPadding2D(2), lambda: L.Conv2D(4, 3), lambda: L.Conv2D(2, 1))
+    return lend(Pair(model, twin, (rng.normal(size=(4, 3, 7, 7)), None), None, "outputs", "dilation is (2, 2)"))
+
+
+def causal_by_hand(theirs, seed=0, **more):
+    rng = seeded(seed)
+
+    class Causal(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.readout = nn.Conv1d(8, 6, 3, dilation=2), nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.readout(self.conv(F.pad(x.transpose(1, 2), (4, 0))).transpose(1, 2))
+
+    twin = sequential((7, 8), lambda: L.Conv1D(6, 3, padding=theirs, dilation_rate=2), lambda: L.Dense(3))
+    return lend(Pair(Causal().double(), twin, (sequences(rng), None), **more))
+
+
+@equal
+def causal_by_hand_and_by_name():
+    return causal_by_hand("causal", 26)
+
+
+@planted
+def same_for_causal():
+    return causal_by_hand("same", stage="outputs", word="PyTorch's input was padded by hand, by 4 before and 0 after,"
+                          " Keras's layer pads 2 before and 2 after ('same')")
+
+
+@planted
+def edges_that_are_reflected():
+    rng = seeded()
+    model = stack(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), nn.Conv2d(4, 2, 1))
+    twin = sequential((7, 7, 3), lambda: L.Conv2D(4, 3, padding="same"), lambda: L.Conv2D(2, 1))
+    return lend(Pair(model, twin, (rng.normal(size=(4, 3, 7, 7)), None), None, "outputs", "padding mode is reflect"))
+
+
+@planted
+def rows_and_columns_of_a_kernel():
+    rng = seeded()
+    model = stack(nn.Conv2d(2, 3, 3), nn.Conv2d(3, 1, 1))
+    twin = sequential((6, 6, 2), lambda: L.Conv2D(3, 3), lambda: L.Conv2D(1, 1))
+    pair = lend(Pair(model, twin, (rng.normal(size=(4, 2, 6, 6)), None), None, "weights", "rows and columns exchanged"))
+    twin.layers[0].kernel.assign(model[0].weight.detach().numpy().transpose(3, 2, 1, 0))
+    return pair
+
+
+@planted
+def heads_without_a_transpose():
+    def theirs(x, q, k, v):
+        q, k, v = (tf.reshape(a, (5, 2, 7, 4)) for a in (q, k, v))
+        return tf.reshape(tf.nn.softmax(0.5 * tf.matmul(q, k, transpose_b=True)) @ v, x.shape)
+
+    rng = seeded()
+    return own(sequences(rng), torch_attention, theirs, *dense(8, 8, 8), stage="outputs",
+               word="the order in which heads are joined is (time, heads, width) in PyTorch and (heads, time, width)")
+
+
+class Deep(nn.Module):
+    """Attention written out before other layers of the same width."""
+
+    def __init__(self, attend):
+        super().__init__()
+        self.parts = nn.ModuleList(nn.Linear(8, 8) for _ in range(3))
+        self.more, self.attend = nn.ModuleList(nn.Linear(8, 8) for _ in range(4)), attend
+
+    def forward(self, x):
+        x = self.attend(x, *(part(x) for part in self.parts))
+        for part in self.more:
+            x = torch.tanh(part(x))
+        return x
+
+
+class KerasDeep(keras.Model):
+    def __init__(self, attend):
+        super().__init__(dtype="float64")
+        self.parts = [L.Dense(8, **KIND) for _ in range(3)]
+        self.more, self.attend = [L.Dense(8, activation="tanh", **KIND) for _ in range(4)], attend
+
+    def call(self, x, training=False):
+        x = self.attend(x, *(part(x) for part in self.parts))
+        for part in self.more:
+            x = part(x)
+        return x
+
+
+@planted
+def root_of_the_wrong_width_before_more_layers():
+    x = sequences(seeded())
+    twin = KerasDeep(lambda *a: keras_attention(*a, scale=8**-0.5))
+    twin(tf.constant(x))
+    return lend(Pair(Deep(torch_attention).double(), twin, (x, None), None, "outputs", "1 / the root of all features in Keras"))
+
+
+class NormedAfter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.start, self.norm = nn.Linear(6, 8), nn.LayerNorm(8)
+        self.up, self.down, self.readout = nn.Linear(8, 12), nn.Linear(12, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.start(x)
+        return self.readout(self.norm(x + self.down(torch.relu(self.up(x)))))
+
+
+class NormedBefore(NormedAfter):
+    def forward(self, x):
+        x = self.start(x)
+        return self.readout(x + self.down(torch.relu(self.up(self.norm(x)))))
+
+
+class KerasNormed(keras.Model):
+    def __init__(self, first):
+        super().__init__(dtype="float64")
+        self.start, self.norm = L.Dense(8, **KIND), L.LayerNormalization(epsilon=1e-5, **KIND)
+        self.up, self.down, self.readout = L.Dense(12, activation="relu", **KIND), L.Dense(8, **KIND), L.Dense(3, **KIND)
+        self.first = first
+
+    def call(self, x, training=False):
+        x = self.start(x)
+        if self.first:
+            return self.readout(x + self.down(self.up(self.norm(x))))
+        return self.readout(self.norm(x + self.down(self.up(x))))
+
+
+def normed(kind, first, seed=0, **more):
+    rng = seeded(seed)
+    twin, x = KerasNormed(first), rng.normal(size=(9, 6))
+    twin(tf.constant(x))
+    return lend(Pair(kind().double(), twin, (x, None), **more))
+
+
+@equal
+def normalised_before():
+    return normed(NormedBefore, True, 27)
+
+
+@planted
+def normalised_before_and_not_after():
+    return normed(NormedAfter, True, stage="outputs", word="PyTorch normalises after it has added the output of down"
+                  " (post-norm), Keras what up gets (pre-norm)")
+
+
+@planted
+def normalised_after_and_not_before():
+    return normed(NormedBefore, False, stage="outputs", word="PyTorch gives up what norm returns (pre-norm), Keras what norm gets")
+
+
+def frozen_norm(evaluated, seed=0, **more):
+    rng = seeded(seed)
+    model = stack(nn.Linear(6, 8), nn.BatchNorm1d(8, eps=1e-3, momentum=0.125), nn.Linear(8, 3))
+    twin = sequential((6,), lambda: L.Dense(8), lambda: L.BatchNormalization(momentum=0.875), lambda: L.Dense(3))
+    with torch.no_grad():
+        model[1].running_mean.copy_(torch.randn(8))
+    model[1].requires_grad_(False)
+    twin.layers[1].trainable = False
+    if evaluated:
+        model[1].train = lambda mode=True: None
+        model[1].training = False
+    return lend(Pair(model, twin, rows(rng), **more))
+
+
+@equal
+def a_frozen_normalisation():
+    return frozen_norm(True, 28)
+
+
+@planted
+def a_normalisation_frozen_in_keras_alone():
+    return frozen_norm(False, stage="training outputs", word="Keras normalises by its running statistics, in inference mode")
+
+
+@planted
+def a_normalisation_frozen_in_pytorch_alone():
+    pair = frozen_norm(True)
+    layer = pair.keras_model.layers[1]
+    pair.torch_model[1].requires_grad_(True)
+    layer.trainable = True
+    pair.stage, pair.word = "training outputs", "PyTorch normalises by its running statistics, in inference mode"
+    return pair
+
+
+class Twice(nn.Module):
+    """One encoder for two views; the second may be taken for a constant."""
+
+    def __init__(self, stop):
+        super().__init__()
+        self.encoder, self.readout, self.stop = nn.Linear(6, 5), nn.Linear(5, 3), stop
+
+    def forward(self, x):
+        other = torch.sigmoid(self.encoder(-x))
+        return self.readout(torch.tanh(self.encoder(x)) * (other.detach() if self.stop else other))
+
+
+class KerasTwice(keras.Model):
+    def __init__(self, stop):
+        super().__init__(dtype="float64")
+        self.encoder, self.readout = L.Dense(5, name="encoder", **KIND), L.Dense(3, name="readout", **KIND)
+        self.stop = stop
+
+    def call(self, x, training=False):
+        other = tf.sigmoid(self.encoder(-x))
+        return self.readout(tf.tanh(self.encoder(x)) * (tf.stop_gradient(other) if self.stop else other))
+
+
+def twice(ours, theirs, seed=0, **more):
+    rng = seeded(seed)
+    batch, twin = rows(rng), KerasTwice(theirs)
+    twin(tf.constant(batch[0]))
+    return lend(Pair(Twice(ours).double(), twin, batch, more={"losses": (F.cross_entropy, entropy())}, **more))
+
+
+@equal
+def a_part_stopped_in_both():
+    return twice(True, True, 29)
+
+
+@planted
+def a_part_stopped_in_pytorch():
+    return twice(True, False, stage="gradients", word="PyTorch's gradients lack a part: detach")
+
+
+@planted
+def a_part_stopped_in_keras():
+    return twice(False, True, stage="gradients", word="Keras's gradients lack a part: stop_gradient")

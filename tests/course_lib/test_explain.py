@@ -187,3 +187,94 @@ def test_a_pair_with_uncompared_layers_is_not_said_to_agree():
     report = examined(Pair(model, twin, (rows(rng)[0], None)))
     assert not report.findings and not report.agree
     assert "not all was" in str(report) and "EinsumDense" in str(report)
+
+
+def test_a_padding_row_is_a_note_where_gradients_are_not_compared():
+    pair = PLANTED["a_padding_row"]()
+    del pair.more["losses"]
+    report = examined(pair)
+    assert report.agree and [n.row for n in report.notes] == ["embedding-padding"]
+    assert "was not compared" in str(report)
+
+
+def test_a_stack_without_counterpart_is_said_as_such():
+    from ported_pairs import L, Stacked, rows, seeded, sequences, sequential
+
+    rng = seeded()
+    twin = sequential((7, 3), lambda: L.LSTM(5, return_sequences=True), lambda: L.Dense(2))
+    report = examined(Pair(Stacked(torch.nn.LSTM).double(), twin, (sequences(rng, features=3), None)))
+    assert any("cells (LSTM): layers stacked in one module" in text for text in report.unmatched)
+    assert not any("LSTMCell" in text for text in report.unmatched)
+
+
+def test_nothing_is_called_flattened_that_keeps_its_axes():
+    from course_lib.parity.orders import order_cause
+
+    image = np.random.default_rng(0).normal(size=(4, 3, 5, 5))
+    last = np.moveaxis(image, 1, -1)
+    assert order_cause(image.reshape(4, -1), last.reshape(4, -1), 1e-9, [image]).row == "flatten-order"
+    assert order_cause(image + 1, last, 1e-9, [image]) is None
+    assert order_cause(image.reshape(4, -1) + 1, last.reshape(4, -1), 1e-9, [image]) is None
+
+
+@pytest.mark.parametrize("name", ["positions_of_the_models_own"])
+def test_a_parameter_of_the_models_own_that_is_frozen_on_one_side(name):
+    pair = EQUAL[name]()
+    pair.torch_model.places.requires_grad_(False)
+    report = examined(pair)
+    assert [(f.stage, f.what) for f in report.findings] == [("layers", "Keras trains it, PyTorch does not")]
+    assert "places" in report.first.where
+
+
+def test_a_parameter_of_the_models_own_with_other_numbers_is_not_matched():
+    pair = EQUAL["positions_of_the_models_own"]()
+    pair.keras_model.places.assign_add(np.ones((7, 6)))
+    assert any("Placed" in text for text in examined(pair).unmatched)
+
+
+@pytest.mark.parametrize("name", ["a_shortcut_after_an_activation_layer", "normalised_before_and_not_after",
+                                  "same_for_causal", "a_part_stopped_in_pytorch", "padding_by_hand_of_another_amount"])
+def test_one_difference_is_said_once(name):
+    report = examined(PLANTED[name]())
+    known = [f for f in report.findings if f.row or "own code" not in f.what]
+    assert len(known) == 1, str(report)
+
+
+def test_what_a_shortcut_carries_on_is_not_said_again():
+    import keras
+    from ported_pairs import KIND, L, lend, seeded, sequences
+    from torch import nn
+
+    class Carried(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.start, self.inner, self.readout = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            x = self.start(x) ** 3
+            x = x + self.inner(x)
+            return self.readout(x.mean(dim=1))
+
+    start, inner, readout = L.Dense(8, **KIND), L.Dense(8, **KIND), L.Dense(3, **KIND)
+    x = keras.Input((7, 8), dtype="float64")
+    h = start(x)
+    h = h * abs(h)
+    h = h + inner(h)
+    twin = keras.Model(x, readout(keras.ops.mean(h, axis=1)))
+    report = examined(lend(Pair(Carried().double(), twin, (sequences(seeded()), None))))
+    assert len(report.findings) == 1 and "own code before them differs" in report.first.what, str(report)
+
+
+def test_the_cure_of_a_gelu_says_which_side():
+    from ported_pairs import simple
+    from torch.nn import functional as F
+
+    def exact(x, h):
+        import tensorflow as tf
+
+        return 0.5 * h * (1 + tf.math.erf(h / tf.constant(2, h.dtype) ** 0.5))
+
+    report = examined(simple(lambda x, h: F.gelu(h, approximate="tanh"), exact, ""))
+    assert report.rows == ["gelu"] and "Keras: `approximate=True`" in report.first.cure
+    cure = examined(PLANTED["formula_of_gelu"]()).first.cure
+    assert "Keras: `approximate=False`" in cure

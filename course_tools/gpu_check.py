@@ -75,7 +75,7 @@ TWINS: tuple[Twin, ...] = (
         torch_step="course_lib.pytorch.classification:step_torch",
         tf_step="course_lib.tensorflow.classification:step_tf",
         sizes={"features": 784, "hidden": 256, "classes": 10, "blocks": 4},
-        settings=(0.1,),
+        settings=(0.03125,),
         batch="course_tools.gpu_parts:pixels_and_labels",
     ),
     Twin(
@@ -120,7 +120,7 @@ TWINS: tuple[Twin, ...] = (
         torch_step="course_tools.gpu_parts:adam_step_torch",
         tf_step="course_tools.gpu_parts:adam_step_tf",
         sizes={"words": 2048, "width": 32, "hidden": [64, 64], "classes": 2},
-        settings=(0.125, 0.015625),
+        settings=(0.03125, 0.015625),
         batch="course_tools.gpu_parts:word_ids_and_labels",
     ),
     Twin(
@@ -165,7 +165,7 @@ TWINS: tuple[Twin, ...] = (
         tf_step="course_lib.tensorflow.deep_mlp:step_tf",
         sizes={"features": 196, "width": 64, "depth": 30, "classes": 10, "activation": "tanh",
                "init": "glorot", "shortcuts": True, "branch": 0.1875},
-        settings=(0.5, 1.0),  # the gradient's norm is beyond 1, so it is clipped
+        settings=(0.125, 1.0),  # the gradient's norm is beyond 1, so it is clipped
         batch="course_tools.gpu_parts:pixels_and_labels",
     ),
     Twin(

@@ -1,9 +1,10 @@
 """One decision each, for both frameworks: device, threads, seed, scale.
 
-Import ``course_lib`` before the frameworks. It watches for ``import torch`` and
-``import tensorflow`` and prepares each once: threads and GPU memory are set before the
-first operation, and TensorFlow's start-up log, which reaches file descriptor 2 whatever
-``TF_CPP_MIN_LOG_LEVEL`` says, is held back and shown only if the import fails.
+Import ``course_lib`` before the frameworks. It watches for the first ``import`` of torch,
+TensorFlow or Keras and prepares each once: triton is loaded before TensorFlow (else their two
+copies of LLVM clash and the first ``torch.optim`` kills the process), threads and GPU memory are
+set before the first operation, and TensorFlow's start-up log, which reaches file descriptor 2
+whatever ``TF_CPP_MIN_LOG_LEVEL`` says, is held back and shown only if the import fails.
 
 Environment variables: ``COURSE_DEVICE`` (auto, cpu, cuda, mps), ``COURSE_THREADS``,
 ``COURSE_SEED``, ``COURSE_SCALE`` (quick, full).
@@ -161,13 +162,34 @@ def quiet_stderr() -> Iterator[None]:
             os.close(saved)
 
 
+def _load_triton(after_tensorflow: bool) -> None:
+    """Load triton, which torch for Linux brings, while TensorFlow is not loaded yet.
+
+    Loaded after TensorFlow it kills the process (SIGSEGV). Where TensorFlow came first, triton is
+    hidden instead: torch then works as its build without triton does, and only
+    ``torch.compile`` for a GPU is lost.
+    """
+    if "triton" in sys.modules:
+        return
+    if after_tensorflow:
+        sys.modules["triton"] = None  # ``import triton`` now raises ImportError
+    elif importlib.util.find_spec("triton"):
+        try:
+            importlib.import_module("triton")
+        except ImportError:
+            sys.modules["triton"] = None  # broken: torch can do without
+
+
+def _require_tensorflow_backend() -> None:
+    if os.environ["KERAS_BACKEND"] != "tensorflow":
+        raise SettingError("Keras runs on another backend; set KERAS_BACKEND=tensorflow and restart")
+
+
 def _prepare_torch(torch: ModuleType) -> None:
     torch.set_num_threads(threads())
 
 
 def _prepare_tensorflow(tf: ModuleType) -> None:
-    if tf.keras.backend.backend() != "tensorflow":
-        raise SettingError("Keras runs on another backend; set KERAS_BACKEND=tensorflow and restart")
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads())
         tf.config.threading.set_inter_op_parallelism_threads(threads())
@@ -178,8 +200,12 @@ def _prepare_tensorflow(tf: ModuleType) -> None:
     tf.zeros(1)  # the first operation writes to the log too
 
 
+def _nothing(module: ModuleType) -> None:
+    pass
+
+
 class _Prepared(importlib.abc.MetaPathFinder):
-    """Finds a framework as usual and prepares it right after its first import."""
+    """Finds a framework as usual, loads triton before it, and prepares it right after."""
 
     def __init__(self, name: str, prepare: Callable[[ModuleType], None], quiet: bool):
         self.name, self.prepare, self.quiet = name, prepare, quiet
@@ -202,6 +228,9 @@ class _Prepared(importlib.abc.MetaPathFinder):
 
         def exec_module(module: ModuleType) -> None:
             del loader.exec_module
+            _load_triton(self.name != "tensorflow" and "tensorflow" in sys.modules)
+            if self.name != "torch":
+                _require_tensorflow_backend()
             with quiet_stderr() if self.quiet else nullcontext():
                 run(module)
                 self.prepare(module)
@@ -215,10 +244,14 @@ def prepare_imports() -> None:
     """Watch for the frameworks' first import. Called when ``course_lib`` is imported."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # by itself on newer processors only
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads leave the cores to others
+    if "torch" in sys.modules or "tensorflow" in sys.modules:
+        _load_triton("tensorflow" in sys.modules)
     watched = {finder.name for finder in sys.meta_path if isinstance(finder, _Prepared)}
     for name, prepare, quiet in (
         ("torch", _prepare_torch, False),
+        ("keras", _nothing, True),
         ("tensorflow", _prepare_tensorflow, True),
     ):
         if name not in sys.modules and name not in watched:

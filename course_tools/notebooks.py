@@ -1,7 +1,7 @@
 """Keep the portable notebooks in step with the book's pages: what ``course notebooks`` does.
 
-Code changed: execute. Only prose changed: keep the outputs, write the text anew. ``course_lib``
-changed: say so, and run again on request. Nothing that has not changed is executed.
+Code changed: execute. Only prose changed: keep the outputs, write the text anew. Numbers or data
+(``course_tools.stamp``) changed: say so, run again on request. Nothing else is executed.
 """
 
 from __future__ import annotations

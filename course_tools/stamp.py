@@ -1,5 +1,12 @@
 """Hashes that say what changed, and the stamp that an executed notebook carries.
 
+Three kinds of input. *Numbers*: a page's or study's own code and the modules of ``course_lib``
+that it imports, whole, through others. *Data*: for each data set that this code names, the entry
+in ``course_lib/data/arrays.json``, which holds the hash of its pinned files and of what its loader
+returns (``course_tools.arrays``; a test loads every set and compares). *Plumbing*, the modules in
+``PLUMBING``, is no part of a stamp and is not followed further: where it changed, ``make test``
+runs the page again (``course_tools.ledger``) and its claims decide.
+
 Nothing here imports ``course_lib`` or a framework: modules are found and hashed from their text.
 Hashes of modules ignore comments and docstrings, and do not depend on Python's version.
 """
@@ -10,15 +17,17 @@ import ast
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from course_tools.errors import CourseError
-from course_tools.reach import Module, reach
 
 LIBRARY = "course_lib"
+PLUMBING = {LIBRARY} | {f"{LIBRARY}.{name}" for name in (
+    "checks", "data", "metrics", "parity", "plots", "runtime", "study", "widgets")}
+ARRAYS = "course_lib/data/arrays.json"
 DATA_SUFFIXES = {".json", ".toml", ".csv", ".yml", ".yaml", ".js"}
 # Tags that change what running a cell does; the others only change how it is shown.
 RUNNING_TAGS = {"raises-exception", "skip-execution"}
@@ -89,6 +98,7 @@ def _outline(node: object) -> object:
     return [type(node).__name__, *fields]
 
 
+@cache
 def source_hash(text: str, name: str = "code") -> str:
     """Hash Python code without its comments, docstrings and layout.
 
@@ -118,7 +128,8 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     return ".".join(base + ([node.module] if node.module else []))
 
 
-def imported(text: str, package: str = "", name: str = "code") -> set[str]:
+@cache
+def imported(text: str, package: str = "", name: str = "code") -> frozenset[str]:
     """Return the dotted names that Python code may import from ``course_lib``.
 
     Names of functions and classes come along (``course_lib.checks.check``): the caller keeps
@@ -138,46 +149,63 @@ def imported(text: str, package: str = "", name: str = "code") -> set[str]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             if re.fullmatch(LIBRARY + r"(\.\w+)+", node.value):
                 found.add(node.value)
-    return {name for name in found if name.split(".")[0] == LIBRARY}
+    return frozenset(name for name in found if name.split(".")[0] == LIBRARY)
 
 
-def _data_files(package: Path) -> list[Path]:
-    return sorted(path for path in package.parent.iterdir() if path.suffix in DATA_SUFFIXES)
+def is_plumbing(module: str) -> bool:
+    """Say whether a module moves numbers about and makes none; a room not listed makes them."""
+    return ".".join(module.split(".")[:2]) in PLUMBING
 
 
-def _strings(nodes: Iterable[ast.AST]) -> set[str]:
-    return {part.value for node in nodes for part in ast.walk(node)
-            if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+def reached(root: Path, text: str, name: str = "code", plumbing: bool = False) -> dict[str, Path]:
+    """Return the files of the modules that some code imports, directly or through others.
 
-
-def _used_files(package: Path, modules: dict[str, Module]) -> list[Path]:
-    """Return a package's data files, less those that only its unused code names."""
-    files = _data_files(package)
-    if not files:
-        return []
-    here = [module.kept for module in modules.values() if module.path.parent == package.parent]
-    kept = _strings(node for nodes in here for node in nodes)
-    named = _strings(ast.parse(path.read_text("utf8")) for path in package.parent.glob("*.py"))
-    return [path for path in files
-            if {path.name, path.stem} & kept or not {path.name, path.stem} & named]
-
-
-def library_hash(root: Path, text: str, name: str = "code") -> dict[str, str]:
-    """Hash what some Python code uses of ``course_lib``, directly or through others.
-
-    Of a module only the definitions that the code can reach count (``course_tools.reach``), and of
-    the registry of data sets only the entries it names. Data files that lie in a package count as
-    part of it. Returns ``{module: hash}``, sorted.
+    Packages come with their modules. With ``plumbing`` all of ``course_lib``, without it numbers
+    only. Returns ``{module: file}``, sorted.
     """
-    imported(text, name=name)  # says in words where it is no Python
-    modules = reach(text, lambda module: module_file(root, module), imported, name)
-    found: dict[str, str] = {}
-    for module, reached in modules.items():
-        parts = [source_hash(reached.outline(), str(reached.path))]
-        if reached.path.name == "__init__.py":
-            parts += [path.read_text("utf8") for path in _used_files(reached.path, modules)]
-        found[module] = digest(*parts)
-    return found
+    waiting, found = list(imported(text, name=name)), {}
+    while waiting:
+        parts = waiting.pop().split(".")
+        for module in (".".join(parts[:length]) for length in range(1, len(parts) + 1)):
+            path = module_file(root, module)
+            if path is None or module in found or is_plumbing(module) and not plumbing:
+                continue
+            found[module] = path
+            package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+            waiting += imported(path.read_text("utf8"), package, str(path))
+    return dict(sorted(found.items()))
+
+
+def _module_hash(path: Path) -> str:
+    parts = [source_hash(path.read_text("utf8"), str(path))]
+    if path.name == "__init__.py":  # data files that lie in a package are part of it
+        parts += [file.read_text("utf8") for file in sorted(path.parent.iterdir())
+                  if file.suffix in DATA_SUFFIXES]
+    return digest(*parts)
+
+
+def _data_hash(root: Path, texts: list[str]) -> dict[str, str]:
+    """Hash the table's entries of the data sets that some code names in a string."""
+    table = root / ARRAYS
+    entries = json.loads(table.read_text("utf8")) if table.is_file() else {}
+    named = {node.value for text in texts for node in ast.walk(ast.parse(text))
+             if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {f"data/{name}": digest(json.dumps(entry, sort_keys=True))
+            for name, entry in sorted(entries.items()) if name in named}
+
+
+def library_hash(
+    root: Path, text: str, name: str = "code", plumbing: bool = False
+) -> dict[str, str]:
+    """Hash the modules that some Python code imports and the data sets that it names.
+
+    Returns ``{module or data/name: hash}``. A set counts where its name stands as a string in the
+    code or in a module of numbers that it reaches. A stamp has no ``plumbing``, the ledger has.
+    """
+    modules = reached(root, text, name, plumbing)
+    texts = [path.read_text("utf8") for module, path in modules.items() if not is_plumbing(module)]
+    found = {module: _module_hash(path) for module, path in modules.items()}
+    return found | _data_hash(root, [text, *texts])
 
 
 RECORD = re.compile(r"""["'](\d\d-[\w-]+/[\w-]+)["']""")

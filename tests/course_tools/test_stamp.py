@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import nbformat
 import pytest
 
-from course_tools import stamp
+from course_tools import editions, stamp, study
 from course_tools.errors import CourseError
 
 CODE = '''"""Docstring."""
@@ -75,18 +78,6 @@ def test_relative_imports_are_followed(code, found):
     assert found in stamp.imported(code, "course_lib.a")
 
 
-@pytest.mark.parametrize("file", ["registry.json", "widget.js"])
-def test_packages_and_their_data_files_count(house, file):
-    house.write("course_lib/data/__init__.py", "from .deep import x\n")
-    house.write("course_lib/data/deep.py", "x = 1\n")
-    house.write(f"course_lib/data/{file}", "{}")
-    first = stamp.library_hash(house.root, "import course_lib.data\nprint(course_lib.data.x)")
-    assert list(first) == ["course_lib", "course_lib.data", "course_lib.data.deep"]
-    house.write(f"course_lib/data/{file}", "[]")
-    second = stamp.library_hash(house.root, "import course_lib.data\nprint(course_lib.data.x)")
-    assert stamp.changed(first, second) == ["course_lib.data"]
-
-
 def notebook(setup="a", code="b", tags=()):
     cells = [nbformat.v4.new_code_cell(setup, metadata={"tags": ["setup"]}),
              nbformat.v4.new_code_cell(code, metadata={"tags": list(tags)})]
@@ -101,94 +92,112 @@ def test_the_code_hash_leaves_the_set_up_cell_and_showing_tags_out():
     assert stamp.code_hash(notebook(tags=["raises-exception"])) != same
 
 
-# --- what a page reaches ----------------------------------------------------------------------
+# --- the three kinds of input -----------------------------------------------------------------
 
-MODELS = """
-import numpy as np
-from course_lib.data import photos, words
-
-SIZES = (1, 2)
-
-class Small:
-    def run(self, x):
-        return _halve(x)
-
-class Large:
-    def run(self, x):
-        return x * SIZES[1]
-
-def _halve(x):
-    return np.divide(x, 2)
-
-if SIZES:
-    SIZES = SIZES[:1]
+LIBRARY = {
+    "__init__": "from course_lib import runtime\n",
+    "runtime": "THREADS = 1\n",
+    "checks": "def check(): pass\n",
+    "widgets/__init__": "from course_lib.scratch.hills import slope\n",
+    "data/__init__": "from course_lib.data.loaders import load\n",
+    "data/loaders": "def load(name): return 1\n",
+    "scratch/__init__": "",
+    "scratch/hills": "def slope(): return 1\n",
+    "scratch/valleys": "DEEP = 2\n",
+    "pytorch/__init__": "",
+    "pytorch/models": "from course_lib.data import load\nfrom .layers import depth\n",
+    "pytorch/layers": "from ..scratch import valleys\ndef depth(): return valleys.DEEP\n",
+    "tensorflow/__init__": "",
+    "tensorflow/models": "class TFModel: pass\n",
+    "optimal/__init__": "BEST = 1\n",
+}
+PAGE = """
+from course_lib import checks, optimal, runtime, widgets
+from course_lib.data import load
+from course_lib.pytorch.models import depth
+digits = load("digits")
 """
-
-
-def hashes(house, models, page="from course_lib import models\nmodels.Small().run(1)"):
-    house.write("course_lib/models.py", models)
-    return stamp.library_hash(house.root, page)
+REACHED = ["course_lib.optimal", "course_lib.pytorch", "course_lib.pytorch.layers",
+           "course_lib.pytorch.models", "course_lib.scratch", "course_lib.scratch.valleys"]
+TABLE = {"digits": {"files": ["0a"], "arrays": "1b"}, "words": {"files": ["2c"], "arrays": "3d"}}
 
 
 @pytest.fixture
-def models(house):
-    house.write("course_lib/__init__.py", "")
-    house.write("course_lib/data/__init__.py", "")
-    house.write("course_lib/data/photos.py", "def load(): return 1\n")
-    house.write("course_lib/data/words.py", "def load(): return 2\n")
+def library(house):
+    for name, text in LIBRARY.items():
+        house.write(f"course_lib/{name}.py", text)
+    house.write(stamp.ARRAYS, json.dumps(TABLE))
     return house
 
 
-@pytest.mark.parametrize(("old", "new"), [
-    ("_halve(x)\n\n", "_halve(x) + 1\n\n"), ("np.divide(x, 2)", "np.divide(x, 3)"),
-    ("import numpy as np", "import cupy as np"), ("SIZES[:1]", "SIZES[1:]"),
-])
-def test_a_definition_in_use_counts_and_what_it_calls(models, old, new):
-    assert old in MODELS
-    before, after = hashes(models, MODELS), hashes(models, MODELS.replace(old, new))
-    assert stamp.changed(before, after) == ["course_lib.models"]
+def test_numbers_are_what_is_imported_through_others_plumbing_left_out(library):
+    assert list(stamp.library_hash(library.root, PAGE)) == [*REACHED, "data/digits"]
 
 
-@pytest.mark.parametrize(("old", "new"), [
-    ("x * SIZES[1]", "x * SIZES[0]"), ("class Large", "class Huge"),
-    ("def _halve", "def _new(): return 1\n\ndef _halve"), ("photos, words", "words"),
-])
-def test_a_definition_out_of_use_does_not(models, old, new):
-    assert old in MODELS
-    assert hashes(models, MODELS) == hashes(models, MODELS.replace(old, new))
+@pytest.mark.parametrize("module", ["pytorch/models", "pytorch/layers", "scratch/valleys", "optimal/__init__"])
+def test_a_changed_module_of_numbers_is_stale_whole(library, module):
+    """Also where the page uses nothing of what changed, and where two imports lie between."""
+    before = stamp.library_hash(library.root, PAGE)
+    library.write(f"course_lib/{module}.py", LIBRARY[module] + "def unused(): return 1\n")
+    name = f"course_lib.{module.replace('/', '.')}".removesuffix(".__init__")
+    assert stamp.changed(before, stamp.library_hash(library.root, PAGE)) == [name]
+    library.write(f"course_lib/{module}.py", f'"""Words."""\n{LIBRARY[module]}  # more\n')
+    assert stamp.library_hash(library.root, PAGE) == before
 
 
-def test_a_module_counts_once_a_name_in_use_imports_it(models):
-    assert "course_lib.data.photos" not in hashes(models, MODELS)
-    used = MODELS.replace("np.divide(x, 2)", "photos.load()")
-    assert "course_lib.data.photos" in hashes(models, used)
-    assert "course_lib.data.words" not in hashes(models, used)
+@pytest.mark.parametrize("module", ["__init__", "runtime", "checks", "widgets/__init__", "data/__init__",
+                                    "data/loaders", "scratch/hills", "tensorflow/models"])
+def test_changed_plumbing_and_what_no_import_reaches_is_not(library, module):
+    before = stamp.library_hash(library.root, PAGE)
+    library.write(f"course_lib/{module}.py", "CHANGED = 1\n")
+    assert stamp.library_hash(library.root, PAGE) == before
 
 
-REGISTERED = """
-from course_lib.data import photos, words
-REGISTRY = {"photos": photos.load, "words": words.load}
-def get(name): return REGISTRY[name]
-"""
+def test_with_plumbing_everything_imported_counts(library):
+    found = stamp.library_hash(library.root, PAGE, plumbing=True)
+    assert {name for name in found if "." in name or name == "course_lib"} == {
+        f"course_lib.{name.replace('/', '.')}".removesuffix(".__init__")
+        for name in LIBRARY if not name.startswith("tensorflow")}
+    library.write("course_lib/widgets/hill.js", "1")
+    again = stamp.library_hash(library.root, PAGE, plumbing=True)
+    assert stamp.changed(found, again) == ["course_lib.widgets"]
 
 
-@pytest.mark.parametrize(("page", "reached"), [
-    ("get('photos')", {"photos"}), ("get('words'); get('photos')", {"photos", "words"}),
-    ("get(name)", {"photos", "words"}),
-])
-def test_of_the_registry_the_named_entries_count(models, page, reached):
-    models.write("course_lib/data/registry.py", REGISTERED)
-    found = stamp.library_hash(models.root, f"from course_lib.data.registry import get\n{page}")
-    assert {name.rpartition(".")[2] for name in found} == {"course_lib", "data", "registry", *reached}
+@pytest.mark.parametrize("part", ["files", "arrays"])
+def test_changed_data_are_stale_where_they_are_named(library, part):
+    before = stamp.library_hash(library.root, PAGE)
+    for name, found in (("words", []), ("digits", ["data/digits"])):
+        changed = {**TABLE, name: {**TABLE[name], part: "ff"}}
+        library.write(stamp.ARRAYS, json.dumps(changed))
+        assert stamp.changed(before, stamp.library_hash(library.root, PAGE)) == found
 
 
-def test_a_file_that_only_unused_code_names_does_not_count(models):
-    for name in ("a", "b"):
-        models.write(f"course_lib/{name}.js", "1")
-        models.write(f"course_lib/{name}_widget.py", f"def show(): return '{name}'\n")
-    page = "from course_lib.a_widget import show\nshow()"
-    before = stamp.library_hash(models.root, page)
-    models.write("course_lib/b.js", "2")
-    assert stamp.library_hash(models.root, page) == before
-    models.write("course_lib/a.js", "2")
-    assert stamp.changed(before, stamp.library_hash(models.root, page)) == ["course_lib"]
+def test_data_named_in_a_module_of_numbers_count(library):
+    library.write("course_lib/scratch/valleys.py", "DEEP = 'words'\n")
+    assert "data/words" in stamp.library_hash(library.root, PAGE)
+
+
+def test_the_plumbing_of_the_course_is_all_there(root):
+    """A name that no module bears any more would hide a room that makes numbers."""
+    assert all(stamp.module_file(root, module) for module in stamp.PLUMBING)
+
+
+def test_a_line_in_the_runtime_makes_no_page_and_no_record_stale(root, monkeypatch):
+    pages = [editions.read_source(source) for source in editions.find_sources(root)]
+    assert pages
+
+    def all_hashes():
+        return [stamp.used_hash(root, page, "page") for page in pages] + [
+            study.hashes(root, path) for path in study.find_studies(root)]
+
+    before, read = all_hashes(), Path.read_text
+
+    def changed(path, *rest):
+        return read(path, *rest) + ("\nLINE = 1\n" if path.name == WHICH[0] else "")
+
+    monkeypatch.setattr(Path, "read_text", changed)
+    for WHICH[0], same in (("runtime.py", True), ("registry.py", True), ("losses.py", False)):
+        assert (all_hashes() == before) is same
+
+
+WHICH = [""]

@@ -18,7 +18,8 @@ STUDY = '''"""Rates on a hill.
 
 More words.
 """
-import course_lib.metrics
+from course_lib import runtime
+from course_lib.scratch import losses
 
 CONFIG = {"steps": 10}
 BAND = {"loss": 0.5, "diverged": 0}
@@ -33,7 +34,7 @@ def run(config, seed, framework):
     with open(LOG, "a") as log:
         log.write(f"{config['rate']} {framework} {seed}\\n")
     if config["rate"] < 0:
-        return course_lib.metrics.NUMBER
+        return losses.NUMBER
     if config["rate"] == 9:
         return {"loss": None, "diverged": True}
     return {"loss": config["steps"] * config["rate"] + seed, "diverged": False}
@@ -46,7 +47,7 @@ class Bench:
     def __init__(self, house):
         self.house, self.root = house, house.root
         self.log = house.root / "log.txt"
-        house.write("course_lib/metrics.py", "NUMBER = 1\n")
+        house.write("course_lib/scratch/losses.py", "NUMBER = 1\n")
         self.define(STUDY)
 
     def define(self, text: str) -> None:
@@ -84,7 +85,7 @@ def test_every_row_seed_and_framework_is_run_and_recorded(bench):
     assert record["title"] == "Rates on a hill." and record["seeds"] == [0, 1, 2]
     assert record["config"] == {"steps": 10} and record["band"] == {"loss": 0.5, "diverged": 0}
     assert record["device"] == "cpu" and record["study"] == "03-hill/rates"
-    assert set(record["library_hash"]) == {"course_lib", "course_lib.metrics"}
+    assert set(record["library_hash"]) == {"course_lib.scratch.losses"}
     first, last = record["rows"][0]["runs"][1], record["rows"][1]["runs"][-1]
     assert first["seed"] == 1 and first["values"] == {"loss": 2, "diverged": 0}
     assert last["values"] == {"loss": None, "diverged": 1}
@@ -156,7 +157,7 @@ def test_finished_runs_of_other_code_are_not_used(bench, monkeypatch):
 
 @pytest.mark.parametrize(("change", "words"), [
     (lambda b: b.define(STUDY.replace("steps\": 10", "steps\": 11")), "its own code changed"),
-    (lambda b: b.house.write("course_lib/metrics.py", "NUMBER = 2\n"), "course_lib.metrics changed"),
+    (lambda b: b.house.write("course_lib/scratch/losses.py", "NUMBER = 2\n"), "course_lib.scratch.losses changed"),
     (lambda b: b.path.with_suffix(".json").unlink(), "not recorded yet"),
     (lambda b: b.path.with_suffix(".json").write_text("{}"), "damaged"),
     (lambda b: b.path.with_suffix(".json").write_text(
@@ -169,6 +170,12 @@ def test_a_record_out_of_step_fails_the_check(bench, change, words):
     report = bench.house.course("notebooks", "--check", fails=True).output
     assert "studies/03-hill/rates.py: " in report and words in report
     assert "course study 03-hill/rates" in report
+
+
+def test_changed_plumbing_makes_no_record_stale(bench):
+    bench.run(seeds=3)
+    bench.house.write("course_lib/runtime.py", "OTHER = 1\n")
+    assert bench.problems() == []
 
 
 def test_words_in_a_study_make_no_record_stale(bench):

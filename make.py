@@ -210,7 +210,7 @@ def test(arguments=()):
     chosen = [a for a in arguments if not a.startswith("-")] or ["tests", "notebooks"]
     options = [a for a in arguments if a.startswith("-")]
     pytest = [tool("python"), "-m", "pytest", "-n", "2", "--dist", "loadfile"]
-    pytest += ["--nbval-lax", "--nbval-cell-timeout", "120", "-p", "course_tools.ledger"]
+    pytest += ["--nbval-lax", "--nbval-cell-timeout", "120", "-p", "tests.notebooks.ledger"]
     run(*(pytest + options + chosen), PYTHONPATH=offline, COURSE_THREADS="1")
 
 

@@ -49,13 +49,3 @@ def fetch_sets(names: tuple[str, ...], full: bool, again: bool) -> None:
                 click.echo(f"{found.card.name}: {path} ({size:.1f} MB, checked)")
     if failed:
         raise click.ClickException("\n".join(failed))
-
-
-@data_group.command("pin")
-def pin_sets() -> None:
-    """Write the hashes of what every loader returns: where they change, pages become stale."""
-    from course_tools import arrays, stamp
-    from course_tools.editions import find_root
-
-    arrays.write_table(find_root())
-    click.echo(f"{stamp.ARRAYS} is written")

@@ -32,7 +32,7 @@ def _check(root: Path, sources: list[Path], whole: bool) -> None:
         for problem in found:
             click.echo(f"{name}: {problem}")
     click.echo(f"\n{len(problems)} out of step. `course notebooks` mends pages, `course notebooks"
-               " --stale` runs stale ones again, `course study NAME` records a study anew.")
+               " --stale` runs stale ones again, `course study NAME [--vouch]` mends a record.")
     sys.exit(1)
 
 
@@ -58,7 +58,7 @@ def _report(report) -> None:
               help="Execute and write nothing; name every page that is out of step.")
 @click.option("--seeds", default=1, type=click.IntRange(1, 100), metavar="N",
               help="Execute with COURSE_SEED=0..N-1; every claim must hold with each.")
-@click.option("--stale", is_flag=True, help="Execute pages again whose course_lib has changed.")
+@click.option("--stale", is_flag=True, help="Execute pages again whose numbers or data have changed.")
 @click.option("--force", is_flag=True, help="Execute the pages even if nothing has changed.")
 @click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="The course's folder; by default the one around the working folder.")

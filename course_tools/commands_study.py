@@ -10,23 +10,33 @@ from course_tools.errors import CourseError
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("--seeds", type=click.IntRange(3, 100), metavar="N",
               help="Run with seeds 0..N-1; by default as many as the study says.")
+@click.option("--vouch", is_flag=True,
+              help="Its code changed: run two rows again and keep the record if they agree.")
 @click.option("--again", is_flag=True, help="Run it even if its record is in step.")
 @click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="The course's folder; by default the one around the working folder.")
-def study(name: str, seeds: int | None, again: bool, root: Path | None) -> None:
+def study(name: str | None, seeds: int | None, vouch: bool, again: bool,
+          root: Path | None) -> None:
     """Run the study NAME (such as 03-gradient-descent/learning_rates) and record it.
 
-    Interrupted, it goes on where it was when it is called again.
+    Interrupted, it goes on where it was when it is called again. Without NAME, list the studies.
     """
     from course_tools import study as studies
+    from course_tools import vouch as vouching
     from course_tools.editions import find_root
 
     try:
         root = root.resolve() if root else find_root()
+        if name is None:
+            return click.echo("\n".join(studies.overview(root)))
         path = studies.choose(root, name)
+        if vouch:
+            note = vouching.vouch(root, path, click.echo)
+            return click.echo(f"{studies.study_name(path)}: " + (
+                f"vouched for, {note['compared']}" if note else "in step, nothing to vouch for"))
         record = studies.run_study(root, path, seeds, click.echo, again)
     except CourseError as error:
         raise click.ClickException(str(error)) from None

@@ -2,10 +2,10 @@
 
 Three kinds of input. *Numbers*: a page's or study's own code and the modules of ``course_lib``
 that it imports, whole, through others. *Data*: for each data set that this code names, the entry
-in ``course_lib/data/arrays.json``, which holds the hash of its pinned files and of what its loader
-returns (``course_tools.arrays``; a test loads every set and compares). *Plumbing*, the modules in
-``PLUMBING``, is no part of a stamp and is not followed further: where it changed, ``make test``
-runs the page again (``course_tools.ledger``) and its claims decide.
+in ``course_lib/data/arrays.json``, which holds the hashes of its pinned files and of what its
+loader returns (``tests/course_lib/arrays.py`` writes it; a test loads every set and compares).
+*Plumbing*, the modules in ``PLUMBING``, is no part of a stamp and is not followed further: where it
+changed, ``make test`` runs the page again (``tests/notebooks/ledger.py``), its claims decide.
 
 Nothing here imports ``course_lib`` or a framework: modules are found and hashed from their text.
 Hashes of modules ignore comments and docstrings, and do not depend on Python's version.
@@ -221,11 +221,6 @@ def record_hash(root: Path, text: str) -> dict[str, str]:
             found[f"studies/{name}.json"] = digest(
                 json.dumps([record.get("rows"), record.get("band")], sort_keys=True))
     return found
-
-
-def notebook_code(notebook: NotebookNode) -> str:
-    """Return the code of a notebook as one text, the set-up cell apart."""
-    return "\n\n".join(c.source for c in code_cells(notebook) if "setup" not in tags(c))
 
 
 def used_hash(root: Path, notebook: NotebookNode, page: str) -> dict[str, str]:

@@ -29,14 +29,14 @@ needs neither) and ``SEEDS = 5`` (the default of ``--seeds``, at least 3).
   may lie, in the measure's own unit: other processors change the digits. The page runs one row
   live with the row's own configuration and asks ``record.holds_in_band``. If the live row is to
   be cheaper than the record's rows, add the quick setting to ``rows()`` as a row of its own.
-* Whatever ``run`` needs comes from ``course_lib``; a study imports no other study. Its code and
-  the ``course_lib`` modules that it imports (found from the text, whatever they import in turn)
-  are hashed, docstrings and comments apart: if one changes, the record is stale and
-  ``course notebooks --check`` says so.
+* Whatever ``run`` needs comes from ``course_lib``; a study imports no other study. Its code, the
+  modules of numbers that it imports and the data that it names are hashed (``course_tools.stamp``):
+  if one changes, the record is stale and ``course notebooks --check`` says so. Where the change
+  should leave the results alone, ``course study NAME --vouch`` (``course_tools.vouch``) makes sure.
 * Interrupted, it goes on where it was: finished runs stand in ``name.json.partial``.
 
-The record holds ``study, title, config, band, frameworks, seeds, rows, versions, device,
-threads, scale, seconds, code_hash, library_hash``; ``rows`` is a list of
+The record holds ``study, title, config, band, frameworks, seeds, rows, versions, system,
+device, threads, scale, seconds, code_hash, library_hash``, once vouched for ``vouched``; ``rows`` is a list of
 ``{"row": {...}, "runs": [{"framework", "seed", "seconds", "values": {...}}, ...]}``.
 """
 
@@ -58,6 +58,7 @@ from course_tools.errors import CourseError
 
 FRAMEWORKS = ("pytorch", "tensorflow")
 LEAST_SEEDS = 3
+STALE = "stale record"
 
 
 # --- files, without running anything ------------------------------------------------------------
@@ -103,7 +104,20 @@ def check_record(root: Path, path: Path) -> list[str]:
         return [f"the record was changed by hand: run `course study {name}`"]
     if not changed:
         return []
-    return [f"stale record: {', '.join(changed)} changed; run `course study {name}`"]
+    return [f"{STALE}: {', '.join(changed)} changed; run `course study {name}`, or with --vouch if"
+            " the results should be the same"]
+
+
+def overview(root: Path) -> list[str]:
+    """Return a line for each study: its name, the seconds recorded, in step or not."""
+    lines = []
+    for path in find_studies(root):
+        problems, seconds = check_record(root, path), "-"
+        if path.with_suffix(".json").is_file():
+            seconds = f"{json.loads(path.with_suffix('.json').read_text('utf8'))['seconds']:.0f}"
+        state = problems[0].split(";")[0] if problems else "in step"
+        lines.append(f"{study_name(path):<44} {seconds:>6} s  {state}")
+    return lines
 
 
 def _result_hash(record: dict) -> str:
@@ -251,6 +265,13 @@ def _write(path: Path, content: dict) -> None:
     os.replace(temporary, path)
 
 
+def setting() -> dict:
+    """Return what runs here: versions, system, device, threads and scale."""
+    from course_lib import runtime
+
+    return {name: value for name, value in runtime.describe().items() if name != "seed"}
+
+
 def _one(definition: Definition, path: Path, row: dict, framework: str, seed: int) -> dict:
     from course_lib import runtime
 
@@ -287,9 +308,7 @@ def run_study(root: Path, path: Path, seeds: int | None = None,
         if len(recorded["seeds"]) >= (seeds or definition.seeds):
             return None
     seeds = seeds or definition.seeds
-    from course_lib import runtime
-
-    ran = {name: value for name, value in runtime.describe().items() if name != "seed"}
+    ran = setting()
     mark = stamp.digest(code, json.dumps([used, ran], sort_keys=True))
     partial = _Partial(path.with_name(f"{path.stem}.json.partial"), mark)
     if partial.resumed:

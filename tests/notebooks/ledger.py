@@ -1,6 +1,6 @@
 """A plugin of pytest: which notebooks have been verified on this machine, and in which state.
 
-``make test`` loads it beside nbval. A notebook of which every cell passed is remembered in
+``make test`` loads it beside nbval (``-p tests.notebooks.ledger``). A notebook of which every cell passed is remembered in
 ``_build/verified.json`` with a hash of all that its run depends on: its code and stored outputs,
 all of ``course_lib`` that it can import, plumbing too, its data and records, the installed
 packages, Python, and the settings ``COURSE_…``. While that hash stays the same the notebook is

@@ -1,8 +1,8 @@
 """What the loaders of data sets return, as a table of hashes: ``course_lib/data/arrays.json``.
 
-``course data pin`` loads every set and writes the table. A stamp takes a set's entry from it and
-never loads anything; ``tests/course_tools/test_arrays.py`` loads every set and compares. Only the
-sets in the package count, not the full-size ones, which no committed page has run with.
+``python -m tests.course_lib.arrays`` loads every set and writes the table. A stamp takes a set's
+entry from it and loads nothing; ``test_arrays.py`` loads every set and compares. Only the embedded
+sets count, not the full-size ones, which no committed page has run with.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from course_lib import data
 from course_tools import stamp
-from course_tools.errors import CourseError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _parts(value: object) -> Iterator[bytes]:
@@ -37,8 +39,8 @@ def _parts(value: object) -> Iterator[bytes]:
     elif isinstance(value, Path):
         yield value.read_bytes()  # a font is used as a file
     else:
-        raise CourseError(f"a loader returned a {type(value).__name__}; arrays, texts and numbers"
-                          " are expected, in tuples and dataclasses")
+        raise TypeError(f"a loader returned a {type(value).__name__}; arrays, texts and numbers"
+                        " are expected, in tuples and dataclasses")
 
 
 def array_hash(value: object) -> str:
@@ -51,13 +53,10 @@ def array_hash(value: object) -> str:
 
 def table() -> dict[str, dict]:
     """Load every data set; return ``{name: {"files": [SHA-256, …], "arrays": hash}}``."""
-    from course_lib import data
-
     return {name: {"files": [file.sha256 for file in task.embedded.files],
                    "arrays": array_hash(data.load(name))}
             for name, task in sorted(data.REGISTRY.items())}
 
 
-def write_table(root: Path) -> None:
-    """Write the table of the data sets as they load now."""
-    (root / stamp.ARRAYS).write_text(json.dumps(table(), indent=1) + "\n", "utf8", newline="\n")
+if __name__ == "__main__":
+    (ROOT / stamp.ARRAYS).write_text(json.dumps(table(), indent=1) + "\n", "utf8", newline="\n")

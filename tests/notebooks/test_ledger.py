@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
 
-from course_tools import ledger
+from tests.notebooks import ledger
+
+ROOT = Path(__file__).resolve().parents[2]
 
 NAME = "notebooks/03-hill/descent.ipynb"
 CELLS = ("from course_lib import plots\nfrom course_lib.scratch import hills",
@@ -25,10 +28,28 @@ def write(house, *cells, name=NAME):
     house.write(name, nbformat.writes(book))
 
 
+class Shelf:
+    """A small course in a folder."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def write(self, path, text):
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf8")
+
+    def change(self, path, old, new):
+        text = (self.root / path).read_text("utf8")
+        assert old in text
+        self.write(path, text.replace(old, new))
+
+
 @pytest.fixture
-def shelf(house, monkeypatch):
+def shelf(tmp_path, monkeypatch):
     """A course with one notebook."""
     monkeypatch.delenv("CI", raising=False)
+    house = Shelf(tmp_path)
     for name, text in LIBRARY.items():
         house.write(f"course_lib/{name}.py", text)
     house.write("course_lib/data/arrays.json", '{"digits": {"arrays": "1"}, "words": {}}')
@@ -95,10 +116,10 @@ def test_packages_and_settings_are_part_of_the_environment(monkeypatch):
 
 def run_tests(house, *arguments, **environment):
     """Run nbval in the course as `make test` does; return the exit status and what it said."""
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "-p", "course_tools.ledger", "-c",
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "-p", "tests.notebooks.ledger", "-c",
                os.devnull, "--rootdir", str(house.root), *(arguments or ("notebooks",))]
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
-    kept["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    kept["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     ran = subprocess.run(command, cwd=house.root, capture_output=True, text=True,
                          env={**kept, **environment})
     return ran.returncode, ran.stdout + ran.stderr

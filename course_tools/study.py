@@ -104,8 +104,7 @@ def check_record(root: Path, path: Path) -> list[str]:
         return [f"the record was changed by hand: run `course study {name}`"]
     if not changed:
         return []
-    return [f"{STALE}: {', '.join(changed)} changed; run `course study {name}`, or with --vouch if"
-            " the results should be the same"]
+    return [f"{STALE}: {', '.join(changed)} changed; run `course study {name}` (--vouch: two rows)"]
 
 
 def overview(root: Path) -> list[str]:

@@ -110,7 +110,7 @@ def test_packages_and_settings_are_part_of_the_environment(monkeypatch):
     monkeypatch.setenv("COURSE_SCALE", "full")
     assert ledger.environment() != before
     monkeypatch.delenv("COURSE_SCALE")
-    monkeypatch.setattr(ledger.metadata, "distributions", lambda: [])
+    monkeypatch.setattr(ledger.metadata, "distributions", list)
     assert ledger.environment() != before
 
 
@@ -121,7 +121,7 @@ def run_tests(house, *arguments, **environment):
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     kept["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     ran = subprocess.run(command, cwd=house.root, capture_output=True, text=True,
-                         env={**kept, **environment})
+                         check=False, env={**kept, **environment})
     return ran.returncode, ran.stdout + ran.stderr
 
 
@@ -162,13 +162,13 @@ def test_a_changed_notebook_runs_again_and_one_that_fails_is_forgotten(small):
 
 
 def test_half_a_notebook_is_not_remembered(small):
-    assert "1 passed" in run_tests(small, "notebooks", "-k", "descent and not 1")[1]
+    assert "1 passed" in run_tests(small, f"{NAME}::Cell 0")[1]
     assert kept(small) == set()
 
 
 def test_continuous_integration_has_no_ledger(small):
     run_tests(small)
-    status, said = run_tests(small, CI="true")
+    said = run_tests(small, CI="true")[1]
     assert "3 passed" in said and "ledger" not in said
     (small.root / ledger.FILE).unlink()
     run_tests(small, CI="true")

@@ -1,7 +1,7 @@
 """Make built pages light: one stylesheet, an icon font with the icons in use, figures loaded late.
 
 The theme's nine stylesheets are joined into one, less the rules for icons that no page names, and
-the theme's icon font of 156 kB is replaced by a subset of 4 kB (``assets/fonts/icons-subset.woff2``;
+the theme's icon font of 156 kB is replaced by a subset of 5 kB (``assets/fonts/icons-subset.woff``;
 a test says which icon it lacks). Images below the first are loaded when they are scrolled to.
 """
 
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
 SHEET = re.compile(r'\s*<link[^>]*href="([^"]*_static/([^"?]+\.css)[^"]*)"[^>]*/?>')
 ICON_RULE = re.compile(r'[^{}]*\.fa-[^{}]*\{content:"[^"]*"\}')
+ICON_FONT = re.compile(r'src:url\(\.\./vendor/fontawesome/webfonts/fa-solid-900[^;}]*')
 ICON_NAME = re.compile(r"\bfa-[a-z0-9-]+")
 URL = re.compile(r"url\((['\"]?)(?!data:|https?:|/)([^)'\"]+)\1\)")
 
@@ -41,6 +43,7 @@ def joined(static: Path, names: list[str], used: set[str]) -> str:
     for name in names:
         css = (static / name).read_text("utf-8").removeprefix("\ufeff")
         css = re.sub(r'@charset "[^"]*";|/\*# sourceMappingURL=.*?\*/', "", css)
+        css = ICON_FONT.sub('src:url(../fonts/icons-subset.woff) format("woff")', css)
         parts.append(moved(without_unused_icons(css, used), name.rpartition("/")[0]))
     return "\n".join(parts)
 
@@ -88,16 +91,12 @@ def make_light(app: Sphinx, error: Exception | None) -> None:
             made[names] = f"styles/all-{hashlib.sha256(css.encode()).hexdigest()[:12]}.css"
             (static / made[names]).write_text(css, "utf-8")
         path.write_text(late_images(one_sheet(page, made[names])), "utf-8")
-    for unused in static.glob("styles/all-*.css"):
-        current = f"styles/{unused.name}"
-        if made and current not in made.values():
-            if not any(current in path.read_text("utf-8") for path in pages):
-                unused.unlink()
-    fonts = static / "vendor/fontawesome/webfonts"
-    if fonts.is_dir():
-        for font in fonts.iterdir():
-            font.unlink()
-        (fonts / "fa-solid-900.woff2").write_bytes((static / "fonts/icons-subset.woff2").read_bytes())
+    current = {name for page in out.rglob("*.html") if static not in page.parents
+               for name in sheets_of(page.read_text("utf-8"))}
+    for sheet in (static / "styles").glob("all-*.css"):
+        if f"styles/{sheet.name}" not in current:
+            sheet.unlink()
+    shutil.rmtree(static / "vendor/fontawesome", ignore_errors=True)
 
 
 def setup(app: Sphinx) -> dict[str, object]:

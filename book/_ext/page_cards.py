@@ -105,6 +105,9 @@ def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             items = [page_card(app, docname, name) for name in children(app.env, docname)]
         else:
             items = [chapter_card(app, docname, name) for name in chapters(app.env)]
+        if not items:
+            place.parent.remove(place)
+            continue
         html = f'<ul class="course-cards course-{place["kind"]}">{"".join(items)}</ul>'
         place.replace_self(nodes.raw("", html, format="html"))
 

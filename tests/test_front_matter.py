@@ -10,7 +10,7 @@ from pybtex.database import parse_file
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 PAGES = sorted(BOOK.rglob("*.md"))
-CHAPTERS = sorted(BOOK.glob("[0-9][0-9]-*/*.md"))
+CHAPTERS = [path for path in sorted(BOOK.glob("[0-9][0-9]-*/*.md")) if path.stem != "index"]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # How many places of the five documents are known to be wrong; a new one is a new entry.
 ENTRIES = 30
@@ -24,7 +24,8 @@ def read(name: str) -> str:
 def table_of_contents() -> list[str]:
     """The pages that _toc.yml names, in its order."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
-    return [toc["root"]] + [page["file"] for part in toc["parts"] for page in part["chapters"]]
+    pages = [page for part in toc["parts"] for page in part["chapters"]]
+    return [toc["root"]] + [one["file"] for page in pages for one in (page, *page.get("sections", []))]
 
 
 def slug(words: str) -> str:
@@ -46,10 +47,23 @@ def test_each_page_is_in_the_contents_once_and_each_entry_is_a_page():
     assert set(listed) == {path.relative_to(ROOT).with_suffix("").as_posix() for path in PAGES}
 
 
-def test_front_matter_stands_before_the_chapters_and_back_matter_after():
-    kinds = ["chapter" if re.match(r"book/\d\d-", page) else "prose" for page in table_of_contents()]
-    first, last = kinds.index("chapter"), len(kinds) - 1 - kinds[::-1].index("chapter")
-    assert set(kinds[first : last + 1]) == {"chapter"} and first > 1 and last < len(kinds) - 1
+def test_chapters_come_first_each_with_its_landing_page():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+    course, *rest = toc["parts"]
+    for chapter in course["chapters"]:
+        folder = chapter["file"].removesuffix("/index")
+        assert chapter["file"] == f"{folder}/index" and chapter["title"][:2] == folder[len("book/") :][:2]
+        assert all(page["file"].startswith(folder + "/") for page in chapter["sections"])
+    assert not any("/" in page["file"][len("book/") :] for part in rest for page in part["chapters"])
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_page_opens_with_a_short_title_a_standfirst_and_its_goals(path):
+    text = path.read_text("utf-8").split("---\n", 2)[-1]
+    (title, standfirst, goals) = [block for block in text.split("\n\n") if block.strip()][:3]
+    assert re.fullmatch(r"\s*# .{3,36}", title), title
+    assert re.fullmatch(r"\*[^*]{10,110}[.?!]\*", standfirst), standfirst
+    assert re.match(r"After this page you (can|know)", goals), goals
 
 
 # --- errata -----------------------------------------------------------------------------------

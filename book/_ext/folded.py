@@ -1,35 +1,17 @@
-"""What is folded away in ``<details>``: closed, opened by keyboard, no script needed.
+"""Solutions are folded away in ``<details>``: closed, opened by keyboard, no script needed.
 
-A set-up cell (tag ``setup``) matters in Colab alone, so the page folds its code. Solutions:
-sphinx-exercise leaves the folding to a script and puts a link into the title, which cannot
-be clicked apart from the title. Here a solution with ``:class: dropdown`` becomes a
-``<details>`` element whose summary is plain text.
+sphinx-exercise leaves the folding to a script and puts a link into the title, which cannot be
+clicked apart from the title. Here a solution with ``:class: dropdown`` becomes a ``<details>``
+element whose summary is plain text.
 """
 
 from __future__ import annotations
 
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.writers.html5 import HTML5Translator
 from sphinx_exercise.nodes import depart_solution_node, solution_node, visit_solution_node
-
-SETUP_PROMPT = "Set-up cell: installs the course in Colab"
-
-
-class FoldedSetup(SphinxTransform):
-    """Let myst-nb fold the code of set-up cells, as it does for cells tagged hide-input."""
-
-    default_priority = 690
-
-    def apply(self, **_: object) -> None:
-        """Mark every set-up cell of a page."""
-        for cell in self.document.findall(nodes.container):
-            if "setup" in cell.get("cell_metadata", {}).get("tags", []):
-                cell["hide_mode"] = "input"
-                cell["prompt_show"] = cell["prompt_hide"] = SETUP_PROMPT
-
 
 class PlainTitles(SphinxPostTransform):
     """Unwrap the link in a folded solution's title (after sphinx-exercise has made it)."""
@@ -72,7 +54,6 @@ def depart_solution(self: HTML5Translator, node: solution_node) -> None:
 def setup(app: Sphinx) -> dict[str, object]:
     """Register the transforms and the HTML of solutions."""
     app.setup_extension("sphinx_exercise")
-    app.add_transform(FoldedSetup)
     app.add_post_transform(PlainTitles)
     app.add_node(solution_node, override=True, html=(visit_solution, depart_solution))
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

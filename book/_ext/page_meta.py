@@ -84,18 +84,56 @@ def take_repository(app: Sphinx, config: Config) -> None:
 
 
 def run_links(notebook: str, download: str, repository: str, branch: str) -> str:
-    """The links to run a notebook (its path from the project's root) as one line of HTML."""
+    """The links to run a notebook (its path from the project's root) as items of a list."""
     where, ref = quote(notebook), quote(branch, safe="")
-    links = []
+    links = [f'<li><a href="{escape(download)}" download>Notebook</a></li>']
     if repository:
         colab = f"https://colab.research.google.com/github/{repository}/blob/{ref}/{where}"
         binder = f"https://mybinder.org/v2/gh/{repository}/{ref}?urlpath=lab/tree/{where}"
         github = f"https://github.com/{repository}/blob/{ref}/{where}"
-        links += [(colab, "Open in Colab"), (binder, "Open in Binder"), (github, "See on GitHub")]
-    items = [f'<li><a href="{escape(address)}" rel="noopener">{text}</a></li>'
-             for address, text in links]
-    items.append(f'<li><a href="{escape(download)}" download>Download notebook</a></li>')
-    return f'<ul class="run-links" aria-label="Run this page">{"".join(items)}</ul>'
+        links += [f'<li><a href="{escape(address)}" rel="noopener">{text}</a></li>' for address, text in (
+            (colab, "Open in Colab"), (binder, "Open in Binder"), (github, "See on GitHub"))]
+    return "".join(links)
+
+
+# --- what a page holds, counted ---------------------------------------------------------------
+
+WORDS_A_MINUTE, LINES_A_MINUTE = 200, 20
+
+
+def claim_count(notebook: dict) -> int:
+    """How many claims a stored notebook printed as holding."""
+    return sum("".join(output.get("text", "")).count("holds: ") for cell in notebook["cells"]
+               if cell["cell_type"] == "code" for output in cell["outputs"])
+
+
+def reading_minutes(notebook: dict) -> int:
+    """Minutes to read a page, to the next five: its prose and the code that is not folded."""
+    words = lines = 0
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            words += len(text.split("## Exercises")[0].split())
+            if "## Exercises" in text:
+                break
+        elif not ("setup" in cell["metadata"].get("tags", []) or "plots.show(" in text):
+            lines += len(text.splitlines())
+    minutes = words / WORDS_A_MINUTE + lines / LINES_A_MINUTE
+    return max(5, 5 * round(minutes / 5))
+
+
+def chips(content: dict, links: str) -> str:
+    """What a reader wants to know at once: claims, time to run and to read, where to run."""
+    stamp, items = content["metadata"].get("course", {}), []
+    if number := claim_count(content):
+        seeds = len(stamp.get("seeds", []))
+        tried = f", {seeds} seed{'s' if seeds != 1 else ''}" if seeds else ""
+        items.append(f'<li class="chip-claims">{number} claims hold{tried}</li>')
+    if "seconds" in stamp:
+        device = {"cpu": "a CPU", "cuda": "a GPU", "mps": "a GPU"}.get(stamp.get("device"), "this machine")
+        items.append(f"<li>{duration(stamp['seconds'])} on {device}</li>")
+    items.append(f"<li>{reading_minutes(content)} min to read</li>")
+    return f'<ul class="chips" aria-label="About this page">{"".join(items)}{links}</ul>'
 
 
 def duration(seconds: float) -> str:
@@ -137,15 +175,8 @@ def stamp_html(stamp: dict) -> str:
     lines = list(stamp_lines(stamp))
     if not lines:
         return ""
-    said = dict(lines)
-    parts = [f"Last run took {said['Time']}" if "Time" in said else "Last run"]
-    if "Device" in said:
-        parts.append("on a " + said["Device"].split(",")[0])
-    words = " ".join(parts)
-    if seeds := stamp.get("seeds"):
-        words += f"; its claims held for {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in lines)
-    return (f'<details class="stamp"><summary>{escape(words)}</summary>'
+    return (f'<details class="stamp"><summary>What ran</summary>'
             f"<dl>{rows}</dl></details>")
 
 
@@ -157,17 +188,36 @@ def notebook_of(app: Sphinx, pagename: str) -> Path | None:
     return Path(portable_path(source)) if is_notebook(source) else None
 
 
+def place_in_chapter(app: Sphinx, pagename: str) -> str:
+    """``02 Architectures · page 2 of 4`` above a page's title; "" outside a chapter."""
+    includes = app.env.toctree_includes
+    parent = next((name for name, below in includes.items() if pagename in below), None)
+    if parent is None or not parent.endswith("/index"):
+        return ""
+    pages = includes[parent]
+    number, title = parent.split("/")[-2][:2], app.env.titles[parent].astext()
+    return (f'<p class="kicker">{number} {escape(title)} · page {pages.index(pagename) + 1}'
+            f" of {len(pages)}</p>")
+
+
+TITLE = re.compile(r"<h1>.*?</h1>(?:\s*<p class=\"standfirst\">.*?</p>)?", re.S)
+
+
 def add_meta(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Put links and stamp under the page's title."""
+    """Put the page's place above its title, and chips and stamp under title and standfirst."""
     portable = notebook_of(app, pagename) if doctree is not None else None
     if portable is None:
         return
     inside = portable.relative_to(Path(app.srcdir).resolve()).as_posix()
     links = run_links(inside, context["pathto"](inside, 1),
                       app.config.course_repository, app.config.course_branch)
-    stamp = json.loads(portable.read_text("utf-8"))["metadata"].get("course", {})
-    block = f'<div class="page-meta">{links}{stamp_html(stamp)}</div>'
-    context["body"] = context["body"].replace("</h1>", f"</h1>\n{block}", 1)
+    content = json.loads(portable.read_text("utf-8"))
+    stamp = stamp_html(content["metadata"].get("course", {}))
+    block = f'<div class="page-meta">{chips(content, links)}{stamp}</div>'
+    head = TITLE.search(context["body"])
+    if head:
+        new = f"{place_in_chapter(app, pagename)}{head[0]}\n{block}"
+        context["body"] = context["body"].replace(head[0], new, 1)
 
 
 def copy_notebooks(app: Sphinx, error: Exception | None) -> None:

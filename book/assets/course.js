@@ -12,17 +12,31 @@
     }
   }
 
-  // Both frameworks side by side on wide screens: one button, remembered.
-  function setUpColumns() {
-    const button = document.getElementById("columns-toggle");
-    if (!button) return;
-    const show = () => button.setAttribute("aria-pressed", String(root.dataset.columns === "on"));
-    button.addEventListener("click", () => {
-      root.dataset.columns = root.dataset.columns === "on" ? "off" : "on";
-      remember("course-columns", root.dataset.columns);
-      show();
+  // One switch for the page: PyTorch, TensorFlow, or both (side by side on wide screens).
+  function setUpSwitch() {
+    const buttons = [...document.querySelectorAll("#framework-switch button")];
+    if (!buttons.length) return;
+    const labels = (name) => document.querySelectorAll(`.framework-tabs label[data-sync-id="${name}"]`);
+    const chosen = () => {
+      if (root.dataset.columns === "on") return "both";
+      const input = document.getElementById(labels("tensorflow")[0]?.htmlFor);
+      return input?.checked ? "tensorflow" : "pytorch";
+    };
+    const show = () => {
+      const now = chosen();
+      for (const one of buttons) one.setAttribute("aria-pressed", String(one.dataset.framework === now));
       markScrollers();
-    });
+    };
+    for (const one of buttons) {
+      one.addEventListener("click", () => {
+        const wanted = one.dataset.framework;
+        root.dataset.columns = wanted === "both" ? "on" : "off";
+        remember("course-columns", root.dataset.columns);
+        if (wanted !== "both") labels(wanted)[0]?.click();
+        show();
+      });
+    }
+    document.addEventListener("change", show);
     show();
   }
 
@@ -55,6 +69,7 @@
         theme = root.dataset.theme;
         root.dataset.theme = "light";
         closed = [...document.querySelectorAll("article details:not([open])")];
+        for (const image of document.querySelectorAll("img[loading=lazy]")) image.loading = "eager";
       } else {
         root.dataset.theme = theme;
       }
@@ -114,7 +129,7 @@
   }
 
   function start() {
-    setUpColumns();
+    setUpSwitch();
     setUpWidgets();
     nameTabs();
     setUpPaper();

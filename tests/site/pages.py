@@ -29,6 +29,13 @@ kernelspec:
 
 FIRST = HEAD + r"""# A made-up page
 
+*A surprise, in one line.*
+
+After this page you can
+
+- say what each part of it is for;
+- find your way back.
+
 A page with one of everything that the site must show, and a first paragraph of some length.
 
 ## Formulas
@@ -79,6 +86,8 @@ print("third pytorch cell")
 print("second tensorflow cell, a line that is much too long for any telephone that was ever held in one hand")
 ```
 
+A sentence before. **Predict:** what will the lone cell print?
+
 Only one framework here:
 
 ```{code-cell} ipython3
@@ -93,6 +102,21 @@ figure()
 ```{code-cell} ipython3
 :tags: [raises-exception]
 1 / 0
+```
+
+```{code-cell} ipython3
+from course_lib import runtime
+runtime.banner()
+```
+
+```{code-cell} ipython3
+fig = plt.figure()
+plots.show(fig, alt="A grey card.")
+```
+
+```{code-cell} ipython3
+check("one is one", True)
+check("two < three", True)
 ```
 
 ## Exercises
@@ -184,7 +208,12 @@ def outputs_of(source: str, alt: str | None) -> list[nbformat.NotebookNode]:
     if source.startswith("print("):
         text = source.removeprefix('print("').removesuffix('")') + ", shown\n"
         return [nbformat.v4.new_output("stream", name="stdout", text=text)]
-    if source == "figure()":
+    if source.startswith("check("):
+        claims = "".join(f"holds: {line.split(chr(34))[1]}\n" for line in source.splitlines())
+        return [nbformat.v4.new_output("stream", name="stdout", text=claims)]
+    if "runtime.banner()" in source:
+        return [nbformat.v4.new_output("stream", name="stdout", text="device cpu\n")]
+    if source == "figure()" or "plots.show(" in source:
         about = {"width": 600, "height": 300} | ({"alt": alt} if alt else {})
         return [nbformat.v4.new_output("display_data", {"image/png": png(600, 300)},
                                        metadata={"image/png": about})]

@@ -17,12 +17,24 @@ root: book/intro
 parts:
   - caption: The course
     chapters:
-      - file: book/02-made-up/first
-      - file: book/02-made-up/second
+      - file: book/02-made-up/index
+        title: 02 Made up
+        sections:
+          - file: book/02-made-up/first
+          - file: book/02-made-up/second
       - file: book/02-made-up/widget
       - file: book/02-made-up/convolution
       - file: book/02-made-up/graph
       - file: book/references
+"""
+LANDING = """# Made up
+
+*A question that the chapter answers?*
+
+A chapter of two pages, and a first paragraph of some length.
+
+```{page-cards}
+```
 """
 BIBLIOGRAPHY = """@book{made2020,
   author = {Made, Una},
@@ -42,10 +54,14 @@ def made_up(folder: Path) -> Path:
         shutil.copyfile(ROOT / name, folder / name)
     intro = folder / "book/intro.md"
     text = intro.read_text("utf-8")
-    text = re.sub(r"\d\d-[a-z-]+/[a-z-]+(\.\w+)(#[\w-]+)?", r"02-made-up/first\1", text)
-    intro.write_text(text.replace("(rosetta.md)", "(02-made-up/second.md)"), "utf-8")
+    text = re.sub(r"\d\d-[a-z-]+/[a-z-]+(\.md)(#[\w-]+)?", r"02-made-up/first\1", text)
+    text = re.sub(r"\((?:rosetta|glossary|chapter-map|how-to-use)\.md\)", "(02-made-up/second.md)", text)
+    text = re.sub(r"^(:link:) \S+$", r"\1 02-made-up/second", text, flags=re.M)
+    intro.write_text(text, "utf-8")
     (folder / "_toc.yml").write_text(TOC)
     (folder / "book/references.bib").write_text(BIBLIOGRAPHY)
+    (folder / "book/02-made-up").mkdir(parents=True, exist_ok=True)
+    (folder / "book/02-made-up/index.md").write_text(LANDING)
     write_page(folder, "02-made-up/first", FIRST)
     write_page(folder, "02-made-up/second", SECOND)
     write_page(folder, "02-made-up/widget", WITH_WIDGET)

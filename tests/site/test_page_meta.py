@@ -49,12 +49,12 @@ def test_the_first_setting_wins(tmp_path):
 def links(folder: Path) -> dict[str, str]:
     """The links under the title of the first page, by their words."""
     text = (folder / "_build/html" / FIRST).read_text("utf-8")
-    block = re.search(r'<ul class="run-links".*?</ul>', text, re.S)[0]
+    block = re.search(r'<ul class="chips".*?</ul>', text, re.S)[0]
     return {words: address for address, words in re.findall(r'href="([^"]*)"[^>]*>([^<]*)<', block)}
 
 
 def test_without_a_repository_there_is_only_the_download(made_up_folder):
-    assert links(made_up_folder) == {"Download notebook": f"../../{PORTABLE}"}
+    assert links(made_up_folder) == {"Notebook": f"../../{PORTABLE}"}
     text = "".join(project.pages_of(made_up_folder).values())
     assert "colab.research" not in text and "mybinder" not in text and "//github.com" not in text
 
@@ -71,17 +71,18 @@ def test_addresses_are_quoted():
 
 def test_the_stamp_is_on_the_page(made_up_folder):
     text = (made_up_folder / "_build/html" / FIRST).read_text("utf-8")
-    assert "Last run took 21 s on a CPU; its claims held for 5 seeds" in text
+    assert "<li>21 s on a CPU</li>" in text and '<li class="chip-claims">2 claims hold, 5 seeds</li>' in text
     for words in ("PyTorch 2.13.0", "CPU, 2 threads", "1.2 GB", "seeds 0 to 4", "quick"):
         assert words in text
 
 
 def test_every_notebook_page_of_the_course_has_its_stamp(real_folder):
     pages = {name: text for name, text in project.pages_of(real_folder).items()
-             if re.match(r"book/\d\d-", name) and 'class="run-links"' in text}
+             if re.match(r"book/\d\d-", name) and 'class="chips"' in text}
     assert pages
     for name, text in pages.items():
-        assert re.search(r'<details class="stamp"><summary>Last run took \d+ (s|min) on a', text), name
+        assert '<details class="stamp"><summary>What ran' in text, name
+        assert re.search(r"<li>\d+ (s|min) on a [CG]PU</li><li>\d+ min to read</li>", text), name
 
 
 def test_a_stamp_says_only_what_it_holds():

@@ -78,7 +78,8 @@ def test_without_a_script_both_can_be_read(made_up):
         for name in ("pytorch", "tensorflow"):
             assert shown(tab, name) == [True, True]
         assert tab.locator(".framework-tabs input").first.is_hidden()
-        assert tab.get_by_text("TensorFlow", exact=True).first.is_visible()
+        assert tab.locator(".framework-tabs").get_by_text("TensorFlow", exact=True).first.is_visible()
+        assert tab.locator("#framework-switch").is_hidden()
         tops = [tab.locator(f".framework-{name}").first.bounding_box()["y"]
                 for name in ("pytorch", "tensorflow")]
         assert tops[0] < tops[1]
@@ -88,7 +89,7 @@ def test_paper_shows_both(made_up, context):
     tab = made_up.open(context, FIRST)
     tab.emulate_media(media="print")
     assert shown(tab, "pytorch") == [True, True] and shown(tab, "tensorflow") == [True, True]
-    assert tab.locator(".run-links").is_hidden()
+    assert tab.locator(".chips a").first.is_hidden()
 
 
 def test_paper_is_white_and_unfolded_and_the_screen_comes_back(made_up):
@@ -101,19 +102,30 @@ def test_paper_is_white_and_unfolded_and_the_screen_comes_back(made_up):
             assert answer.is_visible() == (media == "print")
 
 
-def test_two_columns_by_a_button_that_is_remembered(made_up, context):
+def pressed(tab) -> list[str]:
+    """The buttons of the page's switch that are pressed."""
+    return tab.locator("#framework-switch button[aria-pressed=true]").all_inner_texts()
+
+
+def test_the_switch_chooses_both_and_is_remembered(made_up, context):
     tab = made_up.open(context, FIRST)
     narrow = tab.locator(".bd-article").bounding_box()["width"]
-    button = tab.get_by_role("button", name="Side by side")
-    assert button.get_attribute("aria-pressed") == "false"
-    button.focus()
+    assert pressed(tab) == ["PyTorch"]
+    tab.get_by_role("button", name="Both").focus()
     tab.keyboard.press("Enter")
-    assert button.get_attribute("aria-pressed") == "true"
+    assert pressed(tab) == ["Both"]
     assert_beside(tab)
     assert tab.locator(".bd-article").bounding_box()["width"] > narrow + 100
     assert_beside(made_up.open(context, SECOND))
-    button.click()
-    assert shown(tab, "tensorflow") == [False, False]
+    tab.get_by_role("button", name="TensorFlow").click()
+    assert pressed(tab) == ["TensorFlow"]
+    assert shown(tab, "pytorch") == [False, False] and shown(tab, "tensorflow") == [True, True]
+
+
+def test_the_switch_follows_the_tabs(made_up, context):
+    tab = made_up.open(context, FIRST)
+    tab.locator(".framework-tabs").first.get_by_text("TensorFlow", exact=True).click()
+    assert pressed(tab) == ["TensorFlow"]
 
 
 def assert_beside(tab):
@@ -127,9 +139,11 @@ def assert_beside(tab):
     assert labels[1]["x"] >= boxes[1]["x"] - 1
 
 
-def test_no_columns_on_a_telephone(made_up):
+def test_both_stand_below_each_other_on_a_telephone(made_up):
     with made_up.context(viewport={"width": 375, "height": 800}) as context:
         context.add_init_script("localStorage.setItem('course-columns', 'on')")
         tab = made_up.open(context, FIRST)
-        assert shown(tab, "tensorflow") == [False, False]
-        assert tab.locator("#columns-toggle").is_hidden()
+        assert shown(tab, "tensorflow") == [True, True] and shown(tab, "pytorch") == [True, True]
+        tops = [tab.locator(f".framework-{name}").first.bounding_box()["y"]
+                for name in ("pytorch", "tensorflow")]
+        assert tops[0] < tops[1]

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from course_tools.errors import CourseError
+from course_tools.keep import keep
 
 
 @click.command()
@@ -14,9 +15,12 @@ from course_tools.errors import CourseError
 @click.option("--seeds", type=click.IntRange(3, 100), metavar="N",
               help="Run with seeds 0..N-1; by default as many as the study says.")
 @click.option("--again", is_flag=True, help="Run it even if its record is in step.")
+@click.option("--force", is_flag=True,
+              help="Replace a record that was changed by hand; a copy is kept in work/kept.")
 @click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="The course's folder; by default the one around the working folder.")
-def study(name: str, seeds: int | None, again: bool, root: Path | None) -> None:
+def study(name: str, seeds: int | None, again: bool, force: bool,
+          root: Path | None) -> None:
     """Run the study NAME (such as 03-gradient-descent/learning_rates) and record it.
 
     Interrupted, it goes on where it was when it is called again.
@@ -27,6 +31,14 @@ def study(name: str, seeds: int | None, again: bool, root: Path | None) -> None:
     try:
         root = root.resolve() if root else find_root()
         path = studies.choose(root, name)
+        record_path = path.with_suffix(".json")
+        changed = studies.by_hand(record_path)
+        if changed and not force:
+            raise CourseError(
+                f"studies/{studies.study_name(path)}.json was changed by hand, so it stays as it"
+                " is; --force records the study anew and keeps a copy of yours in work/kept")
+        if changed:
+            click.echo(f"yours is kept in {keep(root, record_path)}")
         record = studies.run_study(root, path, seeds, click.echo, again)
     except CourseError as error:
         raise click.ClickException(str(error)) from None

@@ -12,10 +12,16 @@ from course_tools.errors import CourseError
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("--renew", is_flag=True, help="Make the copies of NAMES afresh.")
-@click.option("--force", is_flag=True,
-              help="With --renew: replace what you wrote as well; it is kept in work/kept.")
-@click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="The course's folder; by default the one around the working folder.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="With --renew: replace what you wrote as well; it is kept in work/kept.",
+)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The course's folder; by default the one around the working folder.",
+)
 def work(names: tuple[str, ...], renew: bool, force: bool, root: Path | None) -> None:
     """Make a copy of each notebook to write in: work/NN-chapter/name.ipynb.
 

@@ -37,8 +37,9 @@ Begin with the first one; **Run → Run All Cells** takes about a minute. Each e
 
 def cells_hash(notebook: NotebookNode) -> str:
     """Hash what a person writes: kinds, text and attachments of the cells; no outputs."""
-    cells = [[cell.cell_type, cell.source, cell.get("attachments") or {}]
-             for cell in notebook.cells]
+    cells = [
+        [cell.cell_type, cell.source, cell.get("attachments") or {}] for cell in notebook.cells
+    ]
     return stamp.digest(json.dumps(cells, sort_keys=True, ensure_ascii=False))
 
 
@@ -109,7 +110,8 @@ def copy_one(root: Path, name: str, renew: bool = False, force: bool = False) ->
         if renew and not force:
             raise CourseError(
                 f"{FOLDER}/{name}.ipynb: you wrote in it, so it stays; `course work --renew"
-                f" {name} --force` makes it afresh and keeps yours in {FOLDER}/kept")
+                f" {name} --force` makes it afresh and keeps yours in {FOLDER}/kept"
+            )
         if renew:
             return _replace(root, fresh, path, "made afresh")
         changed = old is None or not _same(old, fresh)
@@ -168,8 +170,9 @@ def make_first_page(root: Path) -> str:
     return "made"
 
 
-def copy_all(root: Path, names: Iterable[str], renew: bool, force: bool,
-             line: Callable[[str], None]) -> list[str]:
+def copy_all(
+    root: Path, names: Iterable[str], renew: bool, force: bool, line: Callable[[str], None]
+) -> list[str]:
     """Make or refresh the working copies of pages and the first page; return what was refused.
 
     ``line`` gets one line for each copy that was made, replaced or kept. A page that fails does

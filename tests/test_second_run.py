@@ -38,11 +38,19 @@ def project(tmp_path):
 
 
 def run(folder: Path, *options: str, **environment: str) -> tuple[int, str]:
-    kept = {name: value for name, value in os.environ.items()
-            if not name.startswith(("PYTEST_", "GITHUB_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTEST_", "GITHUB_"))
+    }
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, "."], cwd=folder,
-        env=kept | environment, capture_output=True, text=True, check=False)
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, "."],
+        cwd=folder,
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return done.returncode, done.stdout + done.stderr
 
 

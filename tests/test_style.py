@@ -18,7 +18,11 @@ def ruff(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run this environment's ruff in the root."""
     program = Path(sys.executable).with_name("ruff")
     return subprocess.run(
-        [str(program), *arguments, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+        [str(program), *arguments, "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -15,15 +15,18 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+
 from course_tools import rosetta
 from course_tools.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 COPY, NOTEBOOK = "work/03-hill/descent.ipynb", "notebooks/03-hill/descent.ipynb"
 RECORD, REPORT = "studies/03-hill/rates.json", "gpu-rehearsal.md"
-STUDY = '"""Rates."""\nCONFIG = {}\nBAND = {"loss": 1.0}\nFRAMEWORKS = ("numpy",)\nSEEDS = 3\n\n' \
-    'def rows():\n    return [{"rate": 1}]\n\n' \
+STUDY = (
+    '"""Rates."""\nCONFIG = {}\nBAND = {"loss": 1.0}\nFRAMEWORKS = ("numpy",)\nSEEDS = 3\n\n'
+    'def rows():\n    return [{"rate": 1}]\n\n'
     'def run(config, seed, framework):\n    return {"loss": seed}\n'
+)
 # Each command with the ways in which it is called here; with --force too, where it has one.
 CALLS = {
     "data fetch": [[], ["--again"], ["--full"]],
@@ -55,7 +58,9 @@ def answer(path: Path) -> None:
     """Write into a notebook as a learner does: a cell's code, and a cell of one's own."""
     notebook = json.loads(path.read_text("utf8"))
     notebook["cells"][-1]["source"] = "my_answer = 1"
-    notebook["cells"].append({"cell_type": "markdown", "id": "mine", "metadata": {}, "source": "Why?"})
+    notebook["cells"].append(
+        {"cell_type": "markdown", "id": "mine", "metadata": {}, "source": "Why?"}
+    )
     path.write_text(json.dumps(notebook), "utf8")
 
 
@@ -90,8 +95,13 @@ def stand_in(monkeypatch) -> None:
     monkeypatch.setattr(rosetta, "measure", lambda *_: {})
     monkeypatch.setattr(rosetta, "page", lambda *_: "# The table\n")
     monkeypatch.setattr(doctor, "examine", lambda machine: [])
-    for name, value in {"environment": {"date": "2026-01-01"}, "run_parts": [], "judge": [],
-                        "device_name": "card", "report": "# Rehearsal on the CPU: none\n"}.items():
+    for name, value in {
+        "environment": {"date": "2026-01-01"},
+        "run_parts": [],
+        "judge": [],
+        "device_name": "card",
+        "report": "# Rehearsal on the CPU: none\n",
+    }.items():
         monkeypatch.setattr(gpu_check, name, lambda *_, value=value: value)
 
 
@@ -114,7 +124,9 @@ def test_every_command_is_tried_here():
     assert set(CALLS) == set(commands())
 
 
-@pytest.mark.parametrize(("name", "arguments"), [(n, a) for n, calls in CALLS.items() for a in calls])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [(n, a) for n, calls in CALLS.items() for a in calls]
+)
 def test_no_command_changes_what_somebody_wrote(world, name, arguments):
     before = written(world.root)
     result = call(world.root, name, *arguments)
@@ -122,8 +134,13 @@ def test_no_command_changes_what_somebody_wrote(world, name, arguments):
     assert not (world.root / "work/kept").exists()
 
 
-REPLACED = {"gpu-check": REPORT, "notebooks": NOTEBOOK, "rosetta": rosetta.PAGE, "study": RECORD,
-            "work": COPY}
+REPLACED = {
+    "gpu-check": REPORT,
+    "notebooks": NOTEBOOK,
+    "rosetta": rosetta.PAGE,
+    "study": RECORD,
+    "work": COPY,
+}
 
 
 def test_every_command_with_force_is_tried_here():
@@ -164,8 +181,10 @@ def make(world, monkeypatch):
     def run(*command, **environment):
         module.called.append([Path(command[0]).stem, *command[1:]])
         if module.called[-1][0] == "course":
-            (words,) = {one for one in commands() if command[1:][:len(one.split())] == tuple(one.split())}
-            call(world.root, words, *command[1 + len(words.split()):])
+            (words,) = {
+                one for one in commands() if command[1:][: len(one.split())] == tuple(one.split())
+            }
+            call(world.root, words, *command[1 + len(words.split()) :])
 
     for name in ("set_up", "browser"):
         monkeypatch.setattr(module, name, lambda *_: None)
@@ -189,5 +208,7 @@ def test_no_target_changes_what_somebody_wrote(make, world, target):
 
 def test_lab_opens_the_first_page_of_the_copies(make, world):
     make.lab(["--no-browser"])
-    assert make.called == [["course", "work"],
-                           ["jupyter", "lab", str(Path("work/start.ipynb")), "--no-browser"]]
+    assert make.called == [
+        ["course", "work"],
+        ["jupyter", "lab", str(Path("work/start.ipynb")), "--no-browser"],
+    ]

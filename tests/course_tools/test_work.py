@@ -27,7 +27,8 @@ def write_in(notebook) -> None:
 def run_in_lab(notebook) -> None:
     """What running and saving changes: outputs, counts, metadata of cells and of the kernel."""
     notebook["cells"][-1]["outputs"] = [
-        {"output_type": "stream", "name": "stdout", "text": "41.9\n"}]
+        {"output_type": "stream", "name": "stdout", "text": "41.9\n"}
+    ]
     notebook["cells"][-1]["execution_count"] = 7
     notebook["cells"][-1]["metadata"]["scrolled"] = True
     notebook["metadata"]["language_info"]["version"] = "3.99"
@@ -83,7 +84,9 @@ def test_an_edited_copy_stays_and_the_learner_is_told_once_a_page_changes(workin
     assert COPY not in working.course("work").output
     other_page(working)
     said = working.course("work").output
-    assert f"{COPY}: kept as you wrote it; the new edition is notebooks/03-hill/descent.ipynb" in said
+    assert (
+        f"{COPY}: kept as you wrote it; the new edition is notebooks/03-hill/descent.ipynb" in said
+    )
     assert (working.root / COPY).read_bytes() == mine
 
 
@@ -96,14 +99,21 @@ def test_renewing_an_edited_copy_takes_force_and_keeps_each_one(working, no_kern
         said = working.course("work", "--renew", "descent", "--force").output
         lies = f"work/kept/work/03-hill/descent.{number}.ipynb"
         assert f"made afresh; yours is kept in {lies}" in said
-        assert (working.root / lies).read_bytes() == mine and "my_answer" not in str(copy_of(working))
+        assert (working.root / lies).read_bytes() == mine and "my_answer" not in str(
+            copy_of(working)
+        )
 
 
-@pytest.mark.parametrize("damage", [
-    lambda path: path.write_text("{", "utf8"),
-    lambda path: path.write_text(path.read_text("utf8").replace("made_from", "other"), "utf8"),
-    lambda path: path.write_text(path.read_text("utf8").replace('"metadata": {}', '"metadata": []')),
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_text("{", "utf8"),
+        lambda path: path.write_text(path.read_text("utf8").replace("made_from", "other"), "utf8"),
+        lambda path: path.write_text(
+            path.read_text("utf8").replace('"metadata": {}', '"metadata": []')
+        ),
+    ],
+)
 def test_a_copy_of_which_nobody_knows_stays(working, no_kernel, damage):
     damage(working.root / COPY)
     before = (working.root / COPY).read_bytes()
@@ -114,8 +124,12 @@ def test_a_copy_of_which_nobody_knows_stays(working, no_kernel, damage):
 
 
 def test_an_attachment_is_a_learners_work(working, no_kernel):
-    change(working, lambda notebook: notebook["cells"][2].update(
-        attachments={"mine.png": {"image/png": "aaaa"}}))
+    change(
+        working,
+        lambda notebook: notebook["cells"][2].update(
+            attachments={"mine.png": {"image/png": "aaaa"}}
+        ),
+    )
     before = (working.root / COPY).read_bytes()
     other_page(working)
     working.course("work")
@@ -139,9 +153,12 @@ def test_the_first_page_leads_to_the_copies_in_the_order_of_the_book(made, no_ke
         made.page("More words.", name)
         made.portable(name).parent.mkdir(parents=True, exist_ok=True)
         made.portable(name).write_bytes(made.portable().read_bytes())
-    made.write("_toc.yml", "root: book/intro\nparts:\n  - chapters:\n      - file: book/03-hill/descent\n"
-                           "        sections:\n          - file: book/03-hill/aaa\n"
-                           "      - file: book/01-sea/shore\n")
+    made.write(
+        "_toc.yml",
+        "root: book/intro\nparts:\n  - chapters:\n      - file: book/03-hill/descent\n"
+        "        sections:\n          - file: book/03-hill/aaa\n"
+        "      - file: book/01-sea/shore\n",
+    )
     made.course("work")
     text = "".join(nbformat.read(made.root / "work/start.ipynb", as_version=4).cells[0].source)
     links = ["03-hill/descent.ipynb", "03-hill/aaa.ipynb", "01-sea/shore.ipynb"]

@@ -29,7 +29,7 @@ WORDS = """# Start here
 
 These notebooks are yours: write in them, break them, run them as often as you like. Nothing that
 you write in a cell is ever replaced without being asked for, and then a copy is kept. A notebook
-that you want afresh: `course work --renew NAME`.
+that you want afresh: `.venv/bin/course work --renew NAME` in a terminal.
 
 Begin with the first one; **Run → Run All Cells** takes about a minute. Each ends in exercises.
 """

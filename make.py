@@ -3,7 +3,7 @@
 """Sets itself up and does what is asked: ``make book`` calls this; so does ``python make.py book``.
 
     book        build the website (no framework needed)      serve   look at it
-    test        run every test                               lab     open the notebooks in JupyterLab
+    test        run every test                               lab     open your copies of the notebooks
     notebooks   bring notebooks/ in step with book/          clean   remove what was built
     lock        write requirements.lock from this environment
     bench       time the training loops side by side
@@ -17,6 +17,7 @@ from __future__ import print_function
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -144,6 +145,18 @@ def run(*command, **environment):
         raise SystemExit(status)
 
 
+def hand_over(*command, **environment):
+    """Run a program that answers Ctrl+C itself, as Jupyter does, which asks before it stops."""
+    program = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ, **environment))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # after the start: it is inherited
+    try:
+        status = program.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if status:
+        raise SystemExit(status)
+
+
 def book(arguments=()):
     """Build the website into _build/html."""
     set_up("book")
@@ -177,9 +190,11 @@ def fast_convolutions():
 
 
 def lab(arguments=()):
-    """Open the notebooks in JupyterLab."""
+    """Open the learner's own copies of the notebooks in JupyterLab, at the page to begin with."""
     set_up("full")
-    run(tool("jupyter"), "lab", "notebooks", *arguments, **fast_convolutions())
+    run(tool("course"), "work")
+    first = os.path.join("work", "start.ipynb")
+    hand_over(tool("jupyter"), "lab", first, *arguments, **fast_convolutions())
 
 
 def notebooks(arguments=()):
@@ -233,7 +248,7 @@ def bench(arguments=()):
 
 
 def clean(arguments=()):
-    """Remove what was built; .venv and the notebooks stay."""
+    """Remove what was built; .venv, the notebooks and work/ stay."""
     for name in ("_build", ".pytest_cache", ".hypothesis"):
         shutil.rmtree(os.path.join(ROOT, name), ignore_errors=True)
 

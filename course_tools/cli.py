@@ -9,6 +9,7 @@ from course_tools.commands_doctor import doctor, gpu_check
 from course_tools.commands_notebooks import notebooks
 from course_tools.commands_rosetta import rosetta
 from course_tools.commands_study import study
+from course_tools.commands_work import work
 
 
 @click.group()
@@ -22,3 +23,4 @@ main.add_command(gpu_check)
 main.add_command(notebooks)
 main.add_command(rosetta)
 main.add_command(study)
+main.add_command(work)

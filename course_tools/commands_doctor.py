@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from course_tools.errors import CourseError
+from course_tools.keep import keep
 
 ROOT = click.option(
     "--root", type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -74,17 +75,34 @@ def doctor(context, as_json: bool, online: bool, timeout: float, root: Path | No
     context.exit(1 if counts["problem"] else 0)
 
 
+def refuse_other(path: Path, force: bool) -> bool:
+    """Return whether a file that is no report of this command lies where one is to be written.
+
+    Without ``force`` that raises ``CourseError``.
+    """
+    from course_tools.gpu_check import is_report
+
+    other = path.exists() and not is_report(path)
+    if other and not force:
+        raise CourseError(f"{path} is no report of this command and stays as it is; choose another"
+                          " --output, or --force replaces it and keeps a copy")
+    return other
+
+
 @click.command("gpu-check")
 @click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto",
               help="What to run on; cpu is a rehearsal and no evidence about a GPU.")
 @click.option("--output", type=click.Path(path_type=Path), metavar="PATH",
               help="The report's file (….md), or a folder such as studies/gpu-reports to keep it"
                    " in; by default gpu-report.md here.")
+@click.option("--force", is_flag=True,
+              help="Replace a file that is no such report; a copy is kept in work/kept.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=600,
               show_default=True, metavar="SECONDS", help="How long each part may take.")
 @ROOT
 @click.pass_context
-def gpu_check(context, device: str, output: Path | None, timeout: float, root: Path | None) -> None:
+def gpu_check(context, device: str, output: Path | None, force: bool, timeout: float,
+              root: Path | None) -> None:
     """Take one step of each model on the GPU in both frameworks, and write a report.
 
     Attach the report to an issue. Exit status: 0 all is as it should be, 1 something is not,
@@ -103,11 +121,14 @@ def gpu_check(context, device: str, output: Path | None, timeout: float, root: P
             context.exit(2)
     facts = check.environment(_root(root))
     try:
-        check.report_path(output, device, "card", facts["date"])  # before the work, not after
+        path = check.report_path(output, device, "card", facts["date"])
+        refuse_other(path, force)  # before the work, not after
         parts = check.run_parts(device, seeing, check.TWINS, timeout, _say)
         verdicts = check.judge(parts, check.TWINS, device)
         card = check.device_name(parts, facts, device)
         path = check.report_path(output, device, card, facts["date"])
+        if refuse_other(path, force):
+            _say(f"yours is kept in {keep(_root(root) or Path.cwd(), path)}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(check.report(parts, verdicts, facts, device), "utf8")
     except (CourseError, OSError) as error:

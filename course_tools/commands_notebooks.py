@@ -59,7 +59,9 @@ def _report(report) -> None:
 @click.option("--seeds", default=1, type=click.IntRange(1, 100), metavar="N",
               help="Execute with COURSE_SEED=0..N-1; every claim must hold with each.")
 @click.option("--stale", is_flag=True, help="Execute pages again whose numbers or data have changed.")
-@click.option("--force", is_flag=True, help="Execute the pages even if nothing has changed.")
+@click.option("--force", is_flag=True,
+              help="Execute the pages even if nothing has changed, and replace notebooks that were"
+                   " changed by hand; a copy of those is kept in work/kept.")
 @click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="The course's folder; by default the one around the working folder.")
 def notebooks(names: tuple[str, ...], only_check: bool, seeds: int, stale: bool, force: bool,

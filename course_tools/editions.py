@@ -24,6 +24,8 @@ from course_tools.errors import CourseError
 from course_tools.stamp import code_cells
 
 CHAPTER = re.compile(r"\d\d-[\w-]+")
+# What JupyterLab writes when it saves: then saving an opened notebook changes nothing of it.
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 # What Jupyter Book switches on where _config.yml does not say.
 BOOK_EXTENSIONS = ("colon_fence", "dollarmath", "linkify", "substitution", "tasklist")
 

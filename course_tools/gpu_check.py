@@ -478,6 +478,12 @@ def _plain(value):
     return value
 
 
+def is_report(path: Path) -> bool:
+    """Whether a file begins as ``report`` does."""
+    with open(path, encoding="utf8", errors="replace") as file:
+        return file.readline().startswith(("# GPU report: ", "# Rehearsal on the CPU: "))
+
+
 def report_path(output: Path | None, device: str, card: str, date: str) -> Path:
     """Where the report goes: ``gpu-report.md`` here, or ``output``: a file.md, else a folder.
 

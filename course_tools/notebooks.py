@@ -18,12 +18,17 @@ from nbformat import NotebookNode
 
 from course_tools import editions, library, stamp, study
 from course_tools.errors import CourseError
+from course_tools.keep import keep
 from course_tools.portable import Book, portable_notebook
 
 SECONDS_BUDGET = {"06": 120.0}  # by chapter
 SECONDS_DEFAULT = 60.0
 MEMORY_BUDGET_MB = 2000.0
 CLAIM_SEEDS = 5
+CHANGED_BY_HAND = (
+    "notebooks/{name}.ipynb was changed by hand, so it stays as it is. `course notebooks {name}"
+    " --force` replaces it and keeps yours in work/kept; to write in a notebook, `course work`"
+    " gives you a copy of your own")
 
 
 @dataclass
@@ -90,6 +95,19 @@ def stale_modules(page: Page) -> list[str]:
     return stamp.changed(then, stamp.used_hash(page.root, page.notebook, page.name))
 
 
+def by_hand(stored: NotebookNode | None, expected: NotebookNode) -> bool:
+    """Say whether a stored notebook holds cells that somebody wrote into it, not ``course``.
+
+    Other tags or metadata on the cells that the page would give are nobody's work.
+    """
+    if stored is None:
+        return False
+    marks, cells = stored.metadata.get("course", {}), [
+        [(cell.cell_type, cell.source, cell.get("attachments")) for cell in one.cells]
+        for one in (stored, expected)]
+    return marks.get("text_hash") != stamp.text_hash(stored) and cells[0] != cells[1]
+
+
 # --- check --------------------------------------------------------------------------------------
 
 
@@ -100,7 +118,8 @@ def _check_text(page: Page, book: Book) -> list[str]:
     for difference in editions.same_code(expected, stored):
         found.append(f"different code: {difference}")
     if page.stamp.get("text_hash") != stamp.text_hash(stored):
-        found.append("the portable notebook was changed by hand (edit the page, never the notebook)")
+        found.append("the portable notebook was changed by hand (to write in a notebook, `course"
+                     " work` gives you a copy; `course notebooks` says how to restore this one)")
     if not found and stamp.text_hash(expected) != stamp.text_hash(stored):
         found.append("different prose or tags: the page changed")
     metadata = dict(stored.metadata), dict(expected.metadata)
@@ -265,13 +284,31 @@ def write(notebook: NotebookNode, path: Path) -> bool:
     return True
 
 
+def _keep_cells(source: Path, root: Path) -> list[str]:
+    """Keep a copy of a page of which a filled cell holds what was not filled in for its notebook.
+
+    The cell is filled all the same: its text belongs into the file that it names.
+    """
+    page = Page(root, source)
+    known = {cell.source for cell in stamp.code_cells(page.stored)} if page.stored else set()
+    cells = stamp.code_cells(page.notebook)
+    lost = [cell for cell in library.unfilled(page.notebook, source)
+            if cells[cell.number - 1].source.strip()
+            and cells[cell.number - 1].source not in known]
+    return [f"the page as it was is kept in {keep(root, source)}"] if lost else []
+
+
 def update_page(source: Path, root: Path, book: Book, options: Options, report: Report,
                 told: Callable[[str], None]) -> str:
     """Bring one page's portable edition into step; return what was done, in words."""
     name = editions.page_name(source)
+    kept = _keep_cells(source, root)
     filled = [cell.what for cell in library.fill(source)]
     page = Page(root, source)
     notebook = build(page, book)
+    written_in = by_hand(page.stored, notebook)
+    if written_in and not options.force:
+        raise CourseError(CHANGED_BY_HAND.format(name=name))
     reason = _wanted_run(page, options)
     if reason:
         told(reason)
@@ -283,7 +320,9 @@ def update_page(source: Path, root: Path, book: Book, options: Options, report: 
             report.stale[name] = stale
     if len(result.metadata["course"]["seeds"]) < CLAIM_SEEDS:
         report.few_seeds.append(name)
-    done = [f"filled {', '.join(filled)}"] if filled else []
+    done = [*kept, f"filled {', '.join(filled)}"] if filled else kept
+    if written_in:
+        done.append(f"yours is kept in {keep(root, page.portable)}")
     if write(result, page.portable):
         report.written.append(name)
         done.append("written" if reason else "text written, outputs kept")

@@ -715,6 +715,6 @@ def portable_notebook(source: Path, notebook: NotebookNode, book: Book) -> Noteb
         result.cells.append(nbformat.v4.new_markdown_cell(f"## References\n\n{listed}"))
     front = result.metadata.get("course", {})
     result.metadata = nbformat.from_dict({
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "kernelspec": dict(editions.KERNEL),
         **({"course": front} if front else {})})
     return result

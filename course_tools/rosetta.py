@@ -15,9 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from course_tools import stamp
 from course_tools.errors import CourseError
 
 PAGE = "book/rosetta.md"
+SEAL = "% written by `course rosetta`: "
 FRAMEWORKS = {"torch": "PyTorch", "tensorflow": "TensorFlow", "keras": "Keras"}
 INTRODUCTION = """\
 The same model, written in PyTorch and in TensorFlow, gives other numbers, for reasons that no\
@@ -126,6 +128,21 @@ def page(root: Path, measured: Mapping[str, Any]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def sealed(text: str) -> str:
+    """The page with a last line by which ``by_hand`` knows it: a comment that no reader sees."""
+    return f"{text}\n{SEAL}{stamp.digest(text)}\n"
+
+
+def unsealed(text: str) -> str:
+    """The page without the last line that ``sealed`` put there."""
+    return text.rpartition(f"\n{SEAL}")[0] or text
+
+
+def by_hand(text: str) -> bool:
+    """Whether a page is not, letter for letter, one that ``sealed`` returned."""
+    return text != sealed(unsealed(text))
+
+
 def without_numbers(text: str) -> str:
     """The page without what another machine or version measures otherwise."""
     numbers = r"^(- \*\*Measured\.\*\* ).*? → (?:no cure|\S+)"
@@ -135,6 +152,7 @@ def without_numbers(text: str) -> str:
 
 def differences(written: str, made: str) -> list[str]:
     """The headings under which two texts of the page differ, numbers left out."""
+    written, made = unsealed(written), unsealed(made)
     old, new = (_sections(without_numbers(text)) for text in (written, made))
     found = [heading for heading in new if old.get(heading) != new[heading]]
     found += [heading for heading in old if heading not in new]

@@ -96,12 +96,13 @@ def check_record(root: Path, path: Path) -> list[str]:
         record = json.loads(record_path.read_text("utf8"))
         stored = record["code_hash"], record["library_hash"]
     except (ValueError, KeyError, TypeError):
-        return [f"its record is damaged: delete it and run `course study {name}`"]
+        return [f"its record is damaged: run `course study {name} --force`, which keeps a copy"]
     code, used = hashes(root, path)
     changed = ["its own code"] if stored[0] != code else []
     changed += stamp.changed(stored[1], used)
     if "result_hash" in record and record["result_hash"] != _result_hash(record):
-        return [f"the record was changed by hand: run `course study {name}`"]
+        return [f"the record was changed by hand: run `course study {name} --force`, which keeps"
+                " a copy"]
     if not changed:
         return []
     return [f"{STALE}: {', '.join(changed)} changed; run `course study {name}` (--vouch: two rows)"]
@@ -117,6 +118,17 @@ def overview(root: Path) -> list[str]:
         state = problems[0].split(";")[0] if problems else "in step"
         lines.append(f"{study_name(path):<44} {seconds:>6} s  {state}")
     return lines
+
+
+def by_hand(record_path: Path) -> bool:
+    """Say whether a file lies where a record belongs that `course study` did not write so."""
+    if not record_path.is_file():
+        return False
+    try:
+        record = json.loads(record_path.read_text("utf8"))
+        return record.get("result_hash", _result_hash(record)) != _result_hash(record)
+    except (ValueError, AttributeError):
+        return True
 
 
 def _result_hash(record: dict) -> str:

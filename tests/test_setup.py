@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -89,12 +90,42 @@ def test_an_interrupted_install_is_picked_up_again(make, installs, monkeypatch):
 @pytest.mark.parametrize(("asked", "given"), [(None, "1"), ("0", "0")])
 def test_notebooks_run_with_fast_convolutions(make, installs, monkeypatch, target, asked, given):
     ran = []
-    monkeypatch.setattr(make, "run", lambda *command, **environment: ran.append(environment))
+    for name in ("run", "hand_over"):
+        monkeypatch.setattr(make, name, lambda *command, **environment: ran.append(environment))
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     if asked:
         monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", asked)
     getattr(make, target)()
-    assert ran == [{"TF_ENABLE_ONEDNN_OPTS": given}]
+    assert ran[-1] == {"TF_ENABLE_ONEDNN_OPTS": given}
+
+
+ASKS = """
+import signal, sys, time
+def ask(*_):
+    print("Shut down this server?", flush=True)
+    print("answered", sys.stdin.readline().strip(), flush=True)
+    sys.exit(3)
+signal.signal(signal.SIGINT, ask)
+print("serving", flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a group of processes")
+def test_ctrl_c_in_lab_is_answered_by_jupyter(make):
+    """Ctrl+C reaches both; the parent waits until the program that it started has answered."""
+    program = (f"import sys; sys.path.insert(0, {make.ROOT!r}); import make;"
+               f" make.hand_over(sys.executable, '-c', {ASKS!r})")
+    started = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert started.stdout.readline() == "serving\n"
+    os.killpg(started.pid, signal.SIGINT)
+    assert started.stdout.readline() == "Shut down this server?\n"
+    os.killpg(started.pid, 0)  # the parent is still there
+    out, err = started.communicate("y\n", timeout=60)
+    assert out == "answered y\n" and started.returncode == 3, err
 
 
 def test_a_python_too_old_gets_one_sentence(make, monkeypatch, capsys):

@@ -102,8 +102,7 @@ def _tag(notebook):
 
 
 @pytest.mark.parametrize(("change", "words"), [
-    (_prose, "changed by hand"), (_output, "outputs were changed by hand"),
-    (_tag, "changed by hand"),
+    (_output, "outputs were changed by hand"), (_tag, "changed by hand"),
     (lambda notebook: notebook["metadata"].pop("course"), "no stamp"),
 ])
 def test_a_change_by_hand_is_found_and_undone(made, change, words):
@@ -114,6 +113,23 @@ def test_a_change_by_hand_is_found_and_undone(made, change, words):
     kept, now = json.loads(good), json.loads(made.portable().read_text())
     assert now["cells"] == kept["cells"]
     made.course("notebooks", "--check")
+
+
+@pytest.mark.parametrize("change", [
+    _prose, lambda notebook: notebook["cells"].pop(),
+    lambda notebook: (_prose(notebook), notebook["metadata"].pop("course"))])
+def test_cells_written_by_hand_are_replaced_by_force_alone(made, change):
+    good = made.portable().read_text("utf8")
+    made.edit(change)
+    mine = made.portable().read_text("utf8")
+    said = made.course("notebooks", fails=True).output
+    assert "notebooks/03-hill/descent.ipynb was changed by hand" in said and "--force" in said
+    assert made.portable().read_text("utf8") == mine
+    assert "yours is kept in work/kept/notebooks/03-hill/descent.1.ipynb" in made.course(
+        "notebooks", "--force").output
+    kept = made.root / "work/kept/notebooks/03-hill/descent.1.ipynb"
+    assert kept.read_text("utf8") == mine
+    assert json.loads(made.portable().read_text("utf8"))["cells"] == json.loads(good)["cells"]
 
 
 def test_a_damaged_notebook_is_named(made):
@@ -209,6 +225,17 @@ def test_a_library_cell_changed_on_the_page_is_found_and_mended(filled, no_kerne
     assert "is not filled" in filled.course("notebooks", "--check", fails=True).output
     filled.course("notebooks")
     filled.course("notebooks", "--check")
+
+
+def test_code_written_into_a_library_cell_is_kept(filled):
+    filled.change("book/03-hill/descent.md", "    return FACTOR", "    return 2 * FACTOR")
+    mine = (filled.root / "book/03-hill/descent.md").read_text()
+    said = filled.course("notebooks").output
+    assert "the page as it was is kept in work/kept/book/03-hill/descent.1.md" in said
+    assert (filled.root / "work/kept/book/03-hill/descent.1.md").read_text() == mine
+    filled.change("course_lib/tiny.py", "# the formula", "# a formula")
+    said = filled.course("notebooks").output
+    assert "filled library cell" in said and "kept" not in said
 
 
 def test_another_address_of_the_course_executes_nothing(filled, no_kernel):

@@ -199,4 +199,4 @@ def test_front_matter_leaves_only_what_notebooks_need(house):
     notebook = portable_notebook(source, read_source(source), Book(house.root))
     assert notebook.metadata == {
         "course": {"trains": False},
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}

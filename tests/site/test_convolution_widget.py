@@ -10,7 +10,7 @@ from course_lib.scratch import convolution as scratch
 from course_lib.widgets import ConvolutionWidget, convolution
 from widget_frames import (
     ADDRESS, contrast, faults, listen, module_in_browser, opened, palettes, said, stop_the_clock, stops,
-    wait_for_height, wait_until_said,
+    wait_for_height, wait_until_heard, wait_until_said,
 )
 
 PAGE = "book/02-made-up/convolution.html"
@@ -188,6 +188,7 @@ def test_focus_can_be_seen_on_everything(made_up, context):
 
 
 def test_the_mouse_moves_over_the_output_and_a_click_is_kept(made_up, context):
+    context.clock.install()
     tab, inside = opened(made_up, context, PAGE)
     out = inside.locator(".out")
     out.scroll_into_view_if_needed()
@@ -201,8 +202,11 @@ def test_the_mouse_moves_over_the_output_and_a_click_is_kept(made_up, context):
     for row, column in ((2, 3), (11, 0), (0, 11), (7, 6)):
         tab.mouse.move(*centre(row, column))
         wait_until_said(inside, f"Output row {row}, column {column} of")
-    tab.wait_for_timeout(500)
+    stop_the_clock(tab)
+    tab.clock.run_for(1000)
+    wait_until_heard(tab)
     assert urlsplit(tab.url).query == ""  # passing over leaves the address alone
+    tab.clock.resume()
     tab.mouse.click(*centre(7, 6))
     tab.wait_for_function("location.search.includes('convolution.row=7')")
     assert out.evaluate("node => node.matches(':focus')")

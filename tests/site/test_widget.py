@@ -11,7 +11,7 @@ from course_lib.scratch.momentum import heavy_ball
 from course_lib.widgets import descent
 from widget_frames import (
     contrast, faults, listen, module_in_browser, palettes, said, stop_the_clock, stops, wait_for_height,
-    wait_until_said,
+    wait_until_drawn, wait_until_heard, wait_until_said,
 )
 from widget_frames import opened as opened_page
 
@@ -134,6 +134,7 @@ def test_states_survive_the_address_and_nonsense_is_passed_over(module):
 
 
 def test_all_of_it_by_keyboard_alone(made_up, context):
+    context.clock.install()
     tab, inside = opened(made_up, context)
     reached = stops(tab)
     assert reached == ["ravine", "copy", "handle", "main play", "step", "reset", "steps", "rate", "momentum"]
@@ -170,10 +171,11 @@ def test_all_of_it_by_keyboard_alone(made_up, context):
     wait_until_said(inside, re.compile(r"After ([4-9]|\d\d) steps"))
     tab.keyboard.press("Enter")  # Pause
     inside.get_by_role("button", name="Play").wait_for()
-    tab.wait_for_timeout(200)
+    stop_the_clock(tab)
     rest = said(inside)
-    tab.wait_for_timeout(400)
+    tab.clock.run_for(1000)  # nine steps, were it still playing
     assert said(inside) == rest and "After 100 steps" not in rest
+    tab.clock.resume()
 
     for _ in range(4):
         tab.keyboard.press("Tab")
@@ -238,7 +240,7 @@ def test_playing_ends_with_the_last_step_and_starts_anew(made_up, context):
 def test_a_run_that_flies_away_ends_by_itself(made_up, context):
     tab, inside = opened(made_up, context, "?descent.steps=0&descent.rate=0.16")
     inside.get_by_role("button", name="Play").click()
-    inside.get_by_role("button", name="Play").wait_for(timeout=5000)
+    inside.get_by_role("button", name="Play").wait_for()
     steps = int(inside.locator("input.steps").input_value())
     assert 3 <= steps <= 8 and said(inside).endswith(": diverging.")
 
@@ -307,8 +309,11 @@ def test_state_goes_into_the_address_and_comes_back(made_up, context):
 
 
 def test_an_untouched_widget_leaves_the_address_alone(made_up, context):
+    context.clock.install()
     tab, _ = opened(made_up, context)
-    tab.wait_for_timeout(500)
+    stop_the_clock(tab)
+    tab.clock.run_for(1000)
+    wait_until_heard(tab)
     assert tab.url == ADDRESS
 
 
@@ -340,7 +345,7 @@ def test_a_page_takes_no_orders_from_strangers(made_up, context):
     tab.frames[1].evaluate("""() => parent.postMessage({ course: 'widget', state: {
         'not.a.key': '1', rate: 'javascript:alert(1)', steps: 5, momentum: 'x'.repeat(50) } }, '*')""")
     tab.frames[1].evaluate("() => parent.postMessage({ course: 'widget', height: 1e9 }, '*')")
-    tab.wait_for_timeout(300)
+    wait_until_heard(tab)
     assert tab.locator("#widget-descent").bounding_box()["height"] == height
     assert "javascript" not in tab.url and "xxx" not in tab.url and "0.1" not in tab.url
 
@@ -396,7 +401,7 @@ def test_the_limits_name_stays_in_the_card_at_every_momentum(made_up):
         inside.get_by_role("slider", name="Momentum").focus()
         for key in ("Home", *["PageUp"] * 10, "End"):
             tab.keyboard.press(key)
-            tab.wait_for_timeout(40)
+            wait_until_drawn(tab)
             card, name = inside.locator(".card").bounding_box(), inside.locator("#limit").bounding_box()
             assert card["x"] <= name["x"] and name["x"] + name["width"] <= card["x"] + card["width"]
 
@@ -430,6 +435,7 @@ def test_paper_shows_picture_and_words_without_buttons(made_up):
 def test_it_lives_in_a_page_that_does_not_know_it(browser):
     """Other viewers of notebooks answer nothing: everything works but for the link."""
     context = browser.new_context(color_scheme="dark")
+    context.clock.install()
     asked = []
     context.route("**/*", lambda route: (asked.append(route.request.url), route.fulfill(
         body=f"<!doctype html><title>Any viewer</title>{descent.DescentWidget().frame()}",
@@ -441,6 +447,9 @@ def test_it_lives_in_a_page_that_does_not_know_it(browser):
     inside.locator(".said", has_text="After 31 steps").wait_for()
     assert inside.locator(".copy").is_hidden()
     assert inside.locator("#widget").get_attribute("data-theme") == "dark"
-    tab.wait_for_timeout(500)
-    assert asked == ["https://viewer.test/"] or asked == ["https://viewer.test/", "https://viewer.test/favicon.ico"]
+    stop_the_clock(tab)
+    tab.clock.run_for(1000)
+    tab.evaluate("() => fetch('/last').then(() => true)")
+    asked = [address.removeprefix("https://viewer.test/") for address in asked]
+    assert [address for address in asked if address != "favicon.ico"] == ["", "last"]
     context.close()

@@ -1,7 +1,9 @@
-"""A widget in a real JupyterLab: alive, its keys its own, its traits in step on both sides."""
+"""In a real JupyterLab: a widget is alive, its keys its own; a notebook is saved as it was made."""
 
+import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -26,9 +28,14 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def folder(tmp_path_factory):
+    """A folder for JupyterLab; what it serves lies in work/."""
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def lab(folder):
     """The address of a notebook in a JupyterLab of its own, with its own settings."""
-    folder = tmp_path_factory.mktemp("lab")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in CELLS])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     (folder / "work").mkdir()
@@ -113,4 +120,26 @@ def test_keys_move_the_widget_and_python_sees_it_and_answers(lab, browser):
     tab.evaluate("document.body.dataset.jpThemeLight = 'false'")
     tab.wait_for_function(f"({shade})() === 'dark'")
     assert complaints == [] and foreign == []
+    context.close()
+
+
+def test_a_notebook_that_is_opened_and_saved_stays_as_it_was_made(lab, folder, browser):
+    smallest = min((ROOT / "notebooks").rglob("*.ipynb"), key=lambda path: path.stat().st_size)
+    path = Path(shutil.copy(smallest, folder / "work/saved.ipynb"))
+    before = json.loads(path.read_text("utf8"))
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    tab = context.new_page()
+    tab.set_default_timeout(90_000)
+    tab.goto(lab.replace("widget.ipynb", "saved.ipynb"))
+    tab.locator(".jp-CodeCell").first.wait_for()
+    tab.get_by_text("| Idle").first.wait_for()  # the kernel is there: it has said what it is
+    with tab.expect_response(lambda answer: answer.request.method == "PUT"
+                             and "/api/contents/saved.ipynb" in answer.url) as saved:
+        tab.locator(".jp-Notebook").first.click(position={"x": 5, "y": 5})
+        tab.keyboard.press("Control+s")
+    assert saved.value.ok
+    after = json.loads(path.read_text("utf8"))
+    for one in (before, after):
+        one["metadata"]["language_info"].pop("version")  # that of the Python which is here
+    assert after == before
     context.close()

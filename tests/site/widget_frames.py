@@ -32,7 +32,7 @@ def said(inside) -> str:
 
 def wait_until_said(inside, words) -> None:
     """Wait for words that stay. For words that pass, give a pattern that also fits what follows them."""
-    inside.locator(".said", has_text=words).wait_for(timeout=10_000)
+    inside.locator(".said", has_text=words).wait_for()
 
 
 def stop_the_clock(tab) -> None:
@@ -46,13 +46,23 @@ def stop_the_clock(tab) -> None:
 
 def wait_for_height(tab, frame) -> None:
     """Wait until the frame is as high as what stands in it."""
-    needed = "document.documentElement.scrollHeight"
-    for _ in range(100):
-        box, inner = tab.locator(frame).bounding_box(), tab.frames[1].evaluate(needed)
-        if abs(box["height"] - inner) <= 1:
-            return
-        tab.wait_for_timeout(50)
-    raise AssertionError(f"the frame is {box['height']} px high, its content {inner}")
+    tab.locator(frame).wait_for()
+    tab.frames[1].wait_for_function(
+        "Math.abs(innerHeight - document.documentElement.scrollHeight) <= 1")
+
+
+def wait_until_heard(tab) -> None:
+    """Wait until the page has received all that its first frame has said to it so far."""
+    tab.evaluate("""() => { window.heard = new Promise((done) => addEventListener(
+        "message", ({ data }) => data === "all said" && done(true))); }""")
+    tab.frames[1].evaluate("() => parent.postMessage('all said', '*')")
+    assert tab.evaluate("() => window.heard")
+
+
+def wait_until_drawn(tab) -> None:
+    """Wait until the first frame has drawn what was asked of it so far. The clock must run."""
+    tab.frames[1].evaluate("""() => new Promise((done) =>
+        requestAnimationFrame(() => requestAnimationFrame(() => done(true))))""")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ def exercise(
     """
     if not (returns or raises or holds):
         raise ValueError(f"exercise {label!r} checks nothing: give returns, raises or holds")
-    print(f"{label}: {_verdict(answer, returns, raises, holds)}")
+    print(f"{label}: {_in_words(_verdict(answer, returns, raises, holds))}")
 
 
 def _verdict(answer, returns, raises, holds) -> str:
@@ -92,6 +93,15 @@ def _verdict(answer, returns, raises, holds) -> str:
         if not fine:
             return f"wrong: {words}"
     return "solved"
+
+
+def _in_words(text: str) -> str:
+    """Text without Python's inner words: ``np.float64(2.0)`` -> 2.0, an address -> nothing."""
+    text = re.sub(r"\bnp\.(?:float|int|uint|str|bytes|longdouble)\w*\(([^()]*)\)", r"\1", text)
+    text = re.sub(r"\bnp\.(True|False)_(?:\b|$)", r"\1", text)
+    text = re.sub(r"<(?:function|bound method) ([\w.<>]+?)(?: of .*?)?(?: at 0x[0-9a-fA-F]+)?>",
+                  lambda found: f"the function {found[1].split('.')[-1]}", text)
+    return re.sub(r"(?: object)? at 0x[0-9a-fA-F]+", "", text)
 
 
 def _unanswered(answer, returns, raises) -> bool:
@@ -160,7 +170,7 @@ def _short(value: Any) -> str:
         words = f"an array of shape {value.shape}"
         numbers = " ".join(np.array2string(value, precision=4).split())  # on one line
         return words if value.size > 6 else f"{words}: {numbers}"
-    text = repr(value)
+    text = _in_words(repr(value))
     return text if len(text) <= 80 else text[:77] + "…"
 
 

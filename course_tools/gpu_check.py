@@ -390,7 +390,8 @@ def _commit(root: Path | None) -> str:
         return ""
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=machine.PATIENCE)
+        ran = subprocess.run(command, capture_output=True, encoding="utf8",
+                             errors="replace", timeout=machine.PATIENCE)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return ran.stdout.strip() if ran.returncode == 0 else ""

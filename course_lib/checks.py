@@ -95,13 +95,23 @@ def _verdict(answer, returns, raises, holds) -> str:
     return "solved"
 
 
+_NAME = r"((?:[\w.]|<\w+>)+)"
+_INNER_WORDS = (  # pattern -> what a reader needs of it
+    (r"(?: object)? at 0x[0-9a-fA-F]+", ""),
+    (r"\bnp\.(?:float|int|uint|str|bytes|longdouble)\w*\(([^()]*)\)", r"\1"),
+    (r"\bnp\.(True|False)_", r"\1"),
+    (rf"<bound method {_NAME} of <[^<>]*>>", r"the method \1"),
+    (rf"<(?:built-in )?(function|method|ufunc) {_NAME}(?: of [^<>]*)?>", r"the \1 \2"),
+    (r"<class '(?:\w+\.)*(\w+)'>", r"the class \1"),
+    (r"(?:\w+\.)*<locals>\.", ""),
+)  # fmt: skip
+
+
 def _in_words(text: str) -> str:
-    """Text without Python's inner words: ``np.float64(2.0)`` -> 2.0, an address -> nothing."""
-    text = re.sub(r"\bnp\.(?:float|int|uint|str|bytes|longdouble)\w*\(([^()]*)\)", r"\1", text)
-    text = re.sub(r"\bnp\.(True|False)_(?:\b|$)", r"\1", text)
-    text = re.sub(r"<(?:function|bound method) ([\w.<>]+?)(?: of .*?)?(?: at 0x[0-9a-fA-F]+)?>",
-                  lambda found: f"the function {found[1].split('.')[-1]}", text)
-    return re.sub(r"(?: object)? at 0x[0-9a-fA-F]+", "", text)
+    """Text without Python's inner words: ``np.float64(2.0)`` -> 2.0, addresses left out."""
+    for pattern, words in _INNER_WORDS:
+        text = re.sub(pattern, words, text)
+    return text
 
 
 def _unanswered(answer, returns, raises) -> bool:

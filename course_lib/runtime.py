@@ -143,12 +143,26 @@ def tf_device() -> str:
 # --- preparing the frameworks as they are imported ------------------------------------------
 
 
+def show_every_sign() -> None:
+    """Let no console's encoding (cp1252, GBK, ASCII) stop a print: other signs appear as \\u2026."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a notebook's has none, and needs none
+            stream.reconfigure(errors="backslashreplace")
+
+
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2; show it only if the block raises."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    """Hold back what is written to file descriptor 2; show it only if the block raises.
+
+    Where it cannot be held (no room for a temporary file, no descriptor 2) it is shown.
+    """
+    try:
+        sys.stderr.flush()
+        saved, holder = os.dup(2), tempfile.TemporaryFile()
+    except (OSError, AttributeError):
+        yield
+        return
+    with holder as held:
         os.dup2(held.fileno(), 2)
         try:
             yield

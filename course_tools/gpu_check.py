@@ -215,6 +215,7 @@ LARGEST_SHARE = 0.5  # of the free memory that TensorFlow may take for one small
 FRAMEWORKS = {"torch": "PyTorch", "tensorflow": "TensorFlow"}
 PLACES = {"torch": {"cuda": "cuda", "mps": "mps", "cpu": "cpu"},
           "tensorflow": {"cuda": "gpu", "mps": "gpu", "cpu": "cpu"}}
+NO_RESULT, NOT_COMPARED = "no result", "the frameworks could not be compared"
 BLIND = "it does not start or sees no GPU here; `course doctor` says why"
 NO_GPU = ("Neither framework sees a GPU here: run `course doctor`, which says what to install, or"
           " rehearse on the CPU with --device cpu.")
@@ -222,7 +223,7 @@ NO_GPU = ("Neither framework sees a GPU here: run `course doctor`, which says wh
 
 @dataclass(frozen=True)
 class PartRun:
-    """How a part ended (ok, error, crash, timeout, or blind: its framework sees no GPU)."""
+    """How a part ended: ok, error, crash, timeout, not run, or blind: its framework sees no GPU."""
 
     name: str
     state: str
@@ -259,15 +260,17 @@ def run_parts(device: str, seeing: list[str], twins: tuple[Twin, ...], timeout: 
     hide = {"CUDA_VISIBLE_DEVICES": "-1"} if device == "cpu" else {}
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
         job = Path(folder) / "job.json"
-        job.write_text(json.dumps({
-            "folder": folder, "device": device, "share": len(seeing) == 2,
-            "twins": [asdict(twin) for twin in twins],
-        }), "utf8")
+        facts = {"folder": folder, "device": device, "share": len(seeing) == 2}
         found = []
         for part in ("together", *FRAMEWORKS):
             if part in FRAMEWORKS and part not in seeing:
                 found.append(PartRun(part, "blind", BLIND, ()))
                 continue
+            twins = with_weights(found[0], twins) if found else twins
+            if not twins:
+                found.append(PartRun(part, "not run", "there are no weights to start from", ()))
+                continue
+            job.write_text(json.dumps({**facts, "twins": [asdict(t) for t in twins]}), "utf8")
             say(f"running {FRAMEWORKS.get(part, 'both frameworks together')} …")
             ended = probe.run_module("course_tools.gpu_parts", part, str(job), timeout=timeout,
                                      **hide)
@@ -287,20 +290,34 @@ def _read(path: Path) -> tuple[dict, ...]:
     return tuple(records)
 
 
+def with_weights(together: PartRun, twins: tuple[Twin, ...]) -> tuple[Twin, ...]:
+    """The twins that can take a step: all, or those whose weights were made before it failed."""
+    made = {r["twin"] for r in together.records if r["kind"] == "weights"}
+    return tuple(t for t in twins if together.state == "ok" or t.name in made)
+
+
 # --- judging --------------------------------------------------------------------------------
 
 
 def judge(parts: list[PartRun], twins: tuple[Twin, ...], device: str) -> list[Verdict]:
-    """Every comparison, and everything that should have been compared and was not."""
+    """Every comparison, and everything that should have been compared and was not.
+
+    What a part that failed did not come to is no failure of its own: one verdict says it all.
+    """
     records = {part.name: part.records for part in parts}
-    verdicts = [judge_part(part) for part in parts]
-    seeing = [part.name for part in parts if part.name in FRAMEWORKS and part.state != "blind"]
-    for twin in twins:
+    whole = {part.name: part.state == "ok" for part in parts}
+    verdicts = [judge_part(part) for part in parts if part.state != "not run"]
+    seeing = [part.name for part in parts
+              if part.name in FRAMEWORKS and part.state not in ("blind", "not run")]
+    for twin in with_weights(parts[0], twins):
         for name in seeing:
-            verdicts += judge_steps(twin.name, name, records[name], device)
+            found = judge_steps(twin.name, name, records[name], device)
+            verdicts += [v for v in found if whole[name] or not v.what.endswith(NO_RESULT)]
         if len(seeing) == 2:
-            verdicts.append(judge_twins(twin.name, records))
-    if len(seeing) == 2:
+            found = judge_twins(twin.name, records)
+            both = all(whole[name] for name in seeing)
+            verdicts += [found] if both or not found.what.endswith(NOT_COMPARED) else []
+    if len(seeing) == 2 and whole["together"]:
         verdicts.append(judge_sharing(records["together"], device))
     return verdicts
 
@@ -320,7 +337,7 @@ def judge_steps(twin: str, name: str, records: tuple[dict, ...], device: str) ->
     wanted = [p for p in TOLERANCES if not (p == "float64" and device == "mps")
               and not (p == "TF32" and device != "cuda")]
     missing = [p for p in wanted if p not in [step["precision"] for step in steps]]
-    found += [Verdict(f"{twin}, {FRAMEWORKS[name]}, {p}: no result", False) for p in missing]
+    found += [Verdict(f"{twin}, {FRAMEWORKS[name]}, {p}: {NO_RESULT}", False) for p in missing]
     return found
 
 
@@ -342,7 +359,7 @@ def judge_twins(twin: str, records: dict[str, tuple[dict, ...]]) -> Verdict:
     losses = [r["losses"] for name in FRAMEWORKS for r in records[name]
               if r["kind"] == "reference" and r["twin"] == twin]
     if len(losses) < 2:
-        return Verdict(f"{twin}: the frameworks could not be compared", False)
+        return Verdict(f"{twin}: {NOT_COMPARED}", False)
     apart = max((abs(a - b) / max(abs(a), 1e-30) for a, b in zip(*losses)), default=math.inf)
     apart = math.inf if any(map(math.isnan, losses[0] + losses[1])) else apart
     words = f"{twin}: both frameworks in float64 on the CPU differ by {apart:.1e}"

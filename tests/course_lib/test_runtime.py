@@ -251,6 +251,28 @@ def test_the_tests_run_with_triton():
     assert importlib.util.find_spec("triton"), "without it no death is seen: see requirements.txt"
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "gbk", "ascii", "utf-8"])
+@pytest.mark.parametrize("printing", ["print(data.card('wikipedia'))", "print('naïve → 中 🙂')",
+                                      "print('→ ř 🙂', file=sys.stderr)"])
+def test_any_console_shows_what_is_printed(encoding, printing):
+    ran = subprocess.run([sys.executable, "-c", f"import sys\nfrom course_lib import data\n{printing}"],
+                         capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert ran.returncode == 0 and ran.stdout + ran.stderr, ran.stderr
+
+
+def test_no_room_for_a_temporary_file_stops_no_import(monkeypatch):
+    def full(*arguments, **named):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(runtime.tempfile, "TemporaryFile", full)
+    with runtime.quiet_stderr():
+        done = True
+    assert done
+    monkeypatch.setattr(sys, "stderr", None)  # as under pythonw
+    with runtime.quiet_stderr():
+        pass
+
+
 # --- measuring -----------------------------------------------------------------------------
 
 

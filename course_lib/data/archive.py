@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import http.client
 import os
 import shutil
 import signal
@@ -145,10 +146,11 @@ class Download:
             try:
                 with urllib.request.urlopen(self.url, timeout=TIMEOUT) as source:
                     shutil.copyfileobj(source, out)
-            except OSError as error:  # urllib's URLError is one
-                if error.errno in FULL:
+            except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+                if getattr(error, "errno", None) in FULL:
                     raise
-                raise DataError(f"the address did not answer: {error}. {PREPARE}") from None
+                said = str(error) or type(error).__name__
+                raise DataError(f"the address did not answer: {said}. {PREPARE}") from None
 
 
 Source = PyPIMember | Download

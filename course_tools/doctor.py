@@ -178,7 +178,7 @@ def judge_devices(found: Devices) -> Finding:
         lacking = [name for name, kind in seen.items() if kind != found.wanted]
         return problem(
             f"COURSE_DEVICE is {found.wanted}, but {_titles(lacking)} can see no such device",
-            " ".join(_why_blind(name, found) for name in lacking) + " Or unset COURSE_DEVICE.")
+            f"{_why_all_blind(lacking, found)} Or unset COURSE_DEVICE.")
     if not blind:
         cards = f" ({', '.join(found.cards)})" if found.cards else ""
         return ok(f"both frameworks see the GPU: {found.torch}{cards}")
@@ -197,10 +197,14 @@ def _idle_card(blind: list[str], found: Devices) -> Finding:
     if found.hidden is not None and found.hidden.strip() in ("", "-1") and found.nvidia.works:
         return note(what, f"CUDA_VISIBLE_DEVICES is {found.hidden!r}, which hides the card;"
                           " unset it to use the card.")
-    advice = " ".join(_why_blind(name, found) for name in blind)
+    advice = _why_all_blind(blind, found)
     if found.nvidia.works and found.system == "Linux":
         return problem(what, f"{advice} To leave the card alone, set COURSE_DEVICE=cpu.")
     return note(what, advice)
+
+
+def _why_all_blind(names: list[str], found: Devices) -> str:
+    return " ".join(dict.fromkeys(_why_blind(name, found) for name in names))
 
 
 def _why_blind(name: str, found: Devices) -> str:

@@ -33,7 +33,7 @@ import platformdirs
 PREPARE = "While online, run `course data fetch` once; COURSE_CACHE names a folder to share."
 TIMEOUT = 60  # seconds without an answer
 UNFINISHED = "fetching-"  # how the folder of a download in progress is called
-ABANDONED = 3600  # seconds without a change after which such a folder is a leftover
+ABANDONED = 900  # seconds without a change after which such a folder is a leftover
 ANOTHER_CACHE = "let COURSE_CACHE name a folder of your own"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
@@ -181,6 +181,7 @@ def fetch(name: str, source: Source, again: bool = False) -> Path:
         data set and says what to do.
     """
     path = cache_folder() / source.cached_name
+    remove_leftovers(path.parent)
     if not again and (found := _cached_hash(name, path)) is not None:
         if found == source.sha256:
             return path
@@ -212,7 +213,6 @@ def _cached_hash(name: str, path: Path) -> str | None:
 def _download(source: Source, path: Path) -> None:
     """Download into a folder beside ``path``, check, and move the file into its place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path.parent)
     with (_terminated_as_interrupted(),
           tempfile.TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as folder):
         new = Path(folder) / "new"

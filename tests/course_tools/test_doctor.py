@@ -500,6 +500,12 @@ class W(list):
 nn = N(Parameter=W)
 optim = N(SGD=lambda w, lr: N(step=lambda: None))
 """
+BLIND_TENSORFLOW = """
+from types import SimpleNamespace as N
+threading = N(set_intra_op_parallelism_threads=id, set_inter_op_parallelism_threads=id)
+config = N(threading=threading, list_physical_devices=lambda kind: [])
+zeros = id
+"""
 DIES = TORCH + """
 import os, signal
 optim = N(SGD=lambda w, lr: os.kill(os.getpid(), signal.SIGSEGV))
@@ -557,7 +563,7 @@ def test_a_step_that_goes_wrong_is_a_problem(monkeypatch, tmp_path):
     ("COURSE_SEED", "x"), ("COURSE_THREADS", "0"), ("COURSE_DEVICE", "tpu"), ("COURSE_DEVICE", "mps"),
 ])  # fmt: skip
 def test_a_wrong_setting_is_said_once(monkeypatch, tmp_path, name, value):
-    fakes(monkeypatch, tmp_path, torch=TORCH)
+    fakes(monkeypatch, tmp_path, torch=TORCH, tensorflow=BLIND_TENSORFLOW)
     monkeypatch.setattr(machine, "FRAMEWORKS", ("torch",))
     monkeypatch.setenv(name, value)
     machine_ = Machine(ROOT, 60)
@@ -569,6 +575,8 @@ def test_a_wrong_setting_is_said_once(monkeypatch, tmp_path, name, value):
                                  else devices("cpu", "cpu"))]
     problems = [finding for finding in said if finding and finding.status == "problem"]
     assert len(problems) == 1 and name in problems[0].what
+    sentences = problems[0].advice.split(". ")
+    assert len(sentences) == len(set(sentences))
 
 
 def test_one_disk_is_said_once(monkeypatch, tmp_path):

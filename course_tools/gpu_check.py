@@ -223,7 +223,7 @@ NO_GPU = ("Neither framework sees a GPU here: run `course doctor`, which says wh
 
 @dataclass(frozen=True)
 class PartRun:
-    """How a part ended: ok, error, crash, timeout, not run, or blind: its framework sees no GPU."""
+    """How a part ended: ok, error, crash, timeout, or blind: its framework sees no GPU."""
 
     name: str
     state: str
@@ -260,17 +260,15 @@ def run_parts(device: str, seeing: list[str], twins: tuple[Twin, ...], timeout: 
     hide = {"CUDA_VISIBLE_DEVICES": "-1"} if device == "cpu" else {}
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
         job = Path(folder) / "job.json"
-        facts = {"folder": folder, "device": device, "share": len(seeing) == 2}
+        job.write_text(json.dumps({
+            "folder": folder, "device": device, "share": len(seeing) == 2,
+            "twins": [asdict(twin) for twin in twins],
+        }), "utf8")
         found = []
         for part in ("together", *FRAMEWORKS):
             if part in FRAMEWORKS and part not in seeing:
                 found.append(PartRun(part, "blind", BLIND, ()))
                 continue
-            twins = with_weights(found[0], twins) if found else twins
-            if not twins:
-                found.append(PartRun(part, "not run", "there are no weights to start from", ()))
-                continue
-            job.write_text(json.dumps({**facts, "twins": [asdict(t) for t in twins]}), "utf8")
             say(f"running {FRAMEWORKS.get(part, 'both frameworks together')} …")
             ended = probe.run_module("course_tools.gpu_parts", part, str(job), timeout=timeout,
                                      **hide)
@@ -290,26 +288,21 @@ def _read(path: Path) -> tuple[dict, ...]:
     return tuple(records)
 
 
-def with_weights(together: PartRun, twins: tuple[Twin, ...]) -> tuple[Twin, ...]:
-    """The twins that can take a step: all, or those whose weights were made before it failed."""
-    made = {r["twin"] for r in together.records if r["kind"] == "weights"}
-    return tuple(t for t in twins if together.state == "ok" or t.name in made)
-
-
 # --- judging --------------------------------------------------------------------------------
 
 
 def judge(parts: list[PartRun], twins: tuple[Twin, ...], device: str) -> list[Verdict]:
     """Every comparison, and everything that should have been compared and was not.
 
-    What a part that failed did not come to is no failure of its own: one verdict says it all.
+    What a part that failed did not come to is no failure of its own, nor is the error of a part
+    that misses the weights which the first one did not come to store: one verdict says it all.
     """
     records = {part.name: part.records for part in parts}
     whole = {part.name: part.state == "ok" for part in parts}
-    verdicts = [judge_part(part) for part in parts if part.state != "not run"]
-    seeing = [part.name for part in parts
-              if part.name in FRAMEWORKS and part.state not in ("blind", "not run")]
-    for twin in with_weights(parts[0], twins):
+    verdicts = [judge_part(part) for part in parts
+                if part.state != "error" or part.name == "together" or whole["together"]]
+    seeing = [part.name for part in parts if part.name in FRAMEWORKS and part.state != "blind"]
+    for twin in twins:
         for name in seeing:
             found = judge_steps(twin.name, name, records[name], device)
             verdicts += [v for v in found if whole[name] or not v.what.endswith(NO_RESULT)]

@@ -119,8 +119,8 @@ def test_a_crash_in_one_framework_does_not_lose_the_others_part():
 def test_one_failure_is_one_failure(name, state):
     many = tuple(dataclasses.replace(MLP, name=n) for n in ("mlp", "two", "three"))
     failed = PartRun(name, state, "its last words", ())
-    rest = dict(torch=PartRun("torch", "not run", "", ()),
-                tensorflow=PartRun("tensorflow", "not run", "", ())) if name == "together" else {}
+    rest = {n: PartRun(n, "error", "FileNotFoundError: mlp-weights", ())
+            for n in ("torch", "tensorflow")} if name == "together" else {}
     ran = parts(**{**rest, name: failed})
     wrong = failing(check.judge(ran, many[:1] if rest == {} else many, "cuda"))
     assert len(wrong) == 1 and "its last words" in wrong[0]
@@ -130,19 +130,6 @@ def test_a_step_that_is_wrong_before_a_crash_is_still_seen():
     crashed = PartRun("torch", "crash", "x", (*records("torch")[:2], step("torch", "float64", loss=1.0)))
     wrong = failing(check.judge(parts(torch=crashed), (MLP,), "cuda"))
     assert len(wrong) == 2 and "differs by loss 1.0e+00" in wrong[1]
-
-
-def test_without_weights_no_framework_is_started(monkeypatch):
-    asked = []
-
-    def run_module(module, part, job, **_):
-        asked.append(part)
-        return probe.Ended("crash", "it was killed by signal 11 (SIGSEGV)", ())
-
-    monkeypatch.setattr(probe, "run_module", run_module)
-    ran = check.run_parts("cpu", list(check.FRAMEWORKS), (MLP,), 60, lambda text: None)
-    assert asked == ["together"] and [part.state for part in ran] == ["crash", "not run", "not run"]
-    assert len(failing(check.judge(ran, (MLP,), "cpu"))) == 1
 
 
 def test_a_framework_that_sees_no_gpu_fails_and_is_not_compared():

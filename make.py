@@ -68,9 +68,19 @@ def make_venv():
     )
     if made.returncode:
         words = made.stdout.decode(errors="replace").strip()
+        stop_if_full(words)
         raise Stop(
             "This Python cannot make a virtual environment (on Debian and Ubuntu the package"
             " python3-venv is missing). It said: " + words
+        )
+
+
+def stop_if_full(words):
+    """A full disk in one sentence; pip calls it "ERROR: Exception" and shows a traceback."""
+    if "No space left on device" in words or "Disk quota exceeded" in words:
+        raise Stop(
+            "The disk is full: everything together takes about 5 GB in %s, beside what pip keeps in"
+            " its own folders for caches and temporary files. Make room and run this again." % VENV
         )
 
 
@@ -127,6 +137,7 @@ def pip(*arguments):
     if run.wait() == 0:
         return
     text = "\n".join(said)
+    stop_if_full(text)
     if any(sign in text for sign in ("NewConnectionError", "ConnectTimeout", "from versions: none")):
         raise Stop(
             "The package index cannot be reached: check the network (or pip's index setting) and run"
@@ -235,7 +246,7 @@ def lock(arguments=()):
     command = [tool("python"), "-m", "pip", "freeze", "--exclude-editable"]
     frozen = subprocess.check_output(command).decode().splitlines()
     lines = sorted((line.split("+")[0] for line in frozen if "==" in line), key=str.lower)
-    with open(os.path.join(ROOT, "requirements.lock"), "w") as file:
+    with open(os.path.join(ROOT, "requirements.lock"), "w", encoding="utf8") as file:
         file.write("# One tested set of versions, for every install: pip install -r … -c requirements.lock\n")
         file.write("# Written by `make lock`. Packages that only other systems need are not pinned.\n")
         file.write("\n".join(lines) + "\n")
@@ -264,6 +275,9 @@ TARGETS = {
 
 
 def main(words):
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # no console's encoding stops a print
+            stream.reconfigure(errors="backslashreplace")
     if not words or words[0] not in TARGETS:
         show_help()
         return 0 if words in ([], ["-h"], ["--help"]) else 2
@@ -272,6 +286,9 @@ def main(words):
         TARGETS[words[0]](words[1:])
     except Stop as stop:
         print("\n%s" % stop, file=sys.stderr)
+        return 1
+    except OSError as error:  # a full disk, a file that may not be written
+        print("\n%s; mend that and run this again." % error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nStopped; run it again to go on.", file=sys.stderr)

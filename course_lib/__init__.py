@@ -8,3 +8,4 @@
 from course_lib import runtime as _runtime
 
 _runtime.prepare_imports()  # before torch or TensorFlow: keeps start-up logs away, sets threads
+_runtime.show_every_sign()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ def exercise(
     """
     if not (returns or raises or holds):
         raise ValueError(f"exercise {label!r} checks nothing: give returns, raises or holds")
-    print(f"{label}: {_verdict(answer, returns, raises, holds)}")
+    print(f"{label}: {_in_words(_verdict(answer, returns, raises, holds))}")
 
 
 def _verdict(answer, returns, raises, holds) -> str:
@@ -92,6 +93,25 @@ def _verdict(answer, returns, raises, holds) -> str:
         if not fine:
             return f"wrong: {words}"
     return "solved"
+
+
+_NAME = r"((?:[\w.]|<\w+>)+)"
+_INNER_WORDS = (  # pattern -> what a reader needs of it
+    (r"(?: object)? at 0x[0-9a-fA-F]+", ""),
+    (r"\bnp\.(?:float|int|uint|str|bytes|longdouble)\w*\(([^()]*)\)", r"\1"),
+    (r"\bnp\.(True|False)_", r"\1"),
+    (rf"<bound method {_NAME} of <[^<>]*>>", r"the method \1"),
+    (rf"<(?:built-in )?(function|method|ufunc) {_NAME}(?: of [^<>]*)?>", r"the \1 \2"),
+    (r"<class '(?:\w+\.)*(\w+)'>", r"the class \1"),
+    (r"(?:\w+\.)*<locals>\.", ""),
+)  # fmt: skip
+
+
+def _in_words(text: str) -> str:
+    """Text without Python's inner words: ``np.float64(2.0)`` -> 2.0, addresses left out."""
+    for pattern, words in _INNER_WORDS:
+        text = re.sub(pattern, words, text)
+    return text
 
 
 def _unanswered(answer, returns, raises) -> bool:
@@ -160,7 +180,7 @@ def _short(value: Any) -> str:
         words = f"an array of shape {value.shape}"
         numbers = " ".join(np.array2string(value, precision=4).split())  # on one line
         return words if value.size > 6 else f"{words}: {numbers}"
-    text = repr(value)
+    text = _in_words(repr(value))
     return text if len(text) <= 80 else text[:77] + "…"
 
 

@@ -143,12 +143,26 @@ def tf_device() -> str:
 # --- preparing the frameworks as they are imported ------------------------------------------
 
 
+def show_every_sign() -> None:
+    """Let no console's encoding (cp1252, GBK, ASCII) stop a print: other signs appear as \\u2026."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a notebook's has none, and needs none
+            stream.reconfigure(errors="backslashreplace")
+
+
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2; show it only if the block raises."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    """Hold back what is written to file descriptor 2; show it only if the block raises.
+
+    Where it cannot be held (no room for a temporary file, no descriptor 2) it is shown.
+    """
+    try:
+        sys.stderr.flush()
+        saved, holder = os.dup(2), tempfile.TemporaryFile()
+    except (OSError, AttributeError):
+        yield
+        return
+    with holder as held:
         os.dup2(held.fileno(), 2)
         try:
             yield
@@ -181,8 +195,14 @@ def _load_triton(after_tensorflow: bool) -> None:
 
 
 def _require_tensorflow_backend() -> None:
-    if os.environ["KERAS_BACKEND"] != "tensorflow":
-        raise SettingError("Keras runs on another backend; set KERAS_BACKEND=tensorflow and restart")
+    """Refuse another backend, be it asked for or, where Keras came first, running already."""
+    keras = sys.modules.get("keras")
+    running = keras.config.backend() if hasattr(keras, "config") else os.environ["KERAS_BACKEND"]
+    if running != "tensorflow":
+        raise SettingError(
+            f"Keras's backend is {running!r}; the course runs Keras on TensorFlow: set"
+            " KERAS_BACKEND=tensorflow and restart"
+        )
 
 
 def _prepare_torch(torch: ModuleType) -> None:
@@ -241,20 +261,29 @@ class _Prepared(importlib.abc.MetaPathFinder):
 
 
 def prepare_imports() -> None:
-    """Watch for the frameworks' first import. Called when ``course_lib`` is imported."""
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    """Watch for the frameworks' first import, and prepare at once those that are already there.
+
+    Called when ``course_lib`` is imported.
+    """
+    if not os.environ.get("KERAS_BACKEND"):
+        os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # by itself on newer processors only
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads leave the cores to others
     if "torch" in sys.modules or "tensorflow" in sys.modules:
         _load_triton("tensorflow" in sys.modules)
+    if "keras" in sys.modules:
+        _require_tensorflow_backend()
     watched = {finder.name for finder in sys.meta_path if isinstance(finder, _Prepared)}
     for name, prepare, quiet in (
         ("torch", _prepare_torch, False),
         ("keras", _nothing, True),
         ("tensorflow", _prepare_tensorflow, True),
     ):
-        if name not in sys.modules and name not in watched:
+        if name in sys.modules:
+            with quiet_stderr() if quiet else nullcontext():
+                prepare(sys.modules[name])
+        elif name not in watched:
             sys.meta_path.insert(0, _Prepared(name, prepare, quiet))
 
 

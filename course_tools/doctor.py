@@ -92,12 +92,14 @@ def judge_python(found: Python) -> Finding:
     )
 
 
-def judge_package(found: Package) -> Finding:
+def judge_package(found: Package) -> Finding | None:
     """A package's version against the range asked for and the tested one."""
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
     if found.installed is None:
+        if found.name in TITLES:
+            return None  # said of the frameworks
         return problem(f"{found.name} is not installed", MEND)
     name = f"{found.name} {found.installed}"
     version = Version(found.installed)
@@ -112,11 +114,13 @@ def judge_package(found: Package) -> Finding:
 # --- frameworks and devices -----------------------------------------------------------------
 
 
-def judge_framework(found: Framework) -> Finding:
-    """Whether a framework can be imported at all."""
+def judge_framework(found: Framework) -> Finding | None:
+    """Whether a framework can be imported and takes an optimizer's step."""
+    if "SettingError" in found.said:
+        return None  # said of the settings
     title = TITLES.get(found.name, found.name)
     if found.state == "ok":
-        return ok(f"{title} {found.facts.get('version', '')} starts")
+        return ok(f"{title} {found.facts.get('version', '')} starts and takes a step")
     if found.state == "missing":
         return problem(f"{title} is not installed; the course needs both frameworks", MEND)
     if found.state == "timeout":
@@ -125,7 +129,7 @@ def judge_framework(found: Framework) -> Finding:
             f"On a slow disk allow more time (--timeout 600); else reinstall it: {INSTALL}"
             f" --force-reinstall {found.name}",
         )
-    return problem(f"{title} does not start: {found.said}", _why_it_dies(found))
+    return problem(f"{title} fails at its start or its first step: {found.said}", _why_it_dies(found))
 
 
 def _why_it_dies(found: Framework) -> str:
@@ -137,8 +141,6 @@ def _why_it_dies(found: Framework) -> str:
                 " another machine, or Colab.")
     if "SIGKILL" in found.said:
         return "The system ended it, mostly for want of memory: close other programs, try again."
-    if "SettingError" in found.said:
-        return "Mend the setting that the message names, or unset it."
     return f"Reinstall it: {INSTALL} --force-reinstall {found.name}"
 
 
@@ -147,16 +149,15 @@ def judge_together(found: tuple[Framework, list[Framework]]) -> Finding | None:
     both, each = found
     if any(framework.state in ("crash", "timeout", "error") for framework in each):
         return None  # that is said already
+    if "SettingError" in both.said:
+        return None  # said of the settings and of the devices
     if both.state == "ok":
         ran = both.facts
         return ok(f"notebooks run on device {ran['device']} with {ran['threads']} threads at"
                   f" {ran['scale']} scale, seed {ran['seed']}")
-    if "SettingError" in both.said:
-        return problem(f"notebooks do not start: {both.said.partition('SettingError: ')[2]}",
-                       "Mend the setting that the message names, or unset it.")
     return problem(
-        f"each framework starts alone, but not in one process: {both.said}",
-        f"Take the tested set, which starts: {INSTALL} --force-reinstall",
+        f"each framework takes a step alone, but not beside the other: {both.said}",
+        f"Notebooks would die so. Take the tested set: {INSTALL} --force-reinstall",
     )
 
 
@@ -177,7 +178,7 @@ def judge_devices(found: Devices) -> Finding:
         lacking = [name for name, kind in seen.items() if kind != found.wanted]
         return problem(
             f"COURSE_DEVICE is {found.wanted}, but {_titles(lacking)} can see no such device",
-            " ".join(_why_blind(name, found) for name in lacking) + " Or unset COURSE_DEVICE.")
+            f"{_why_all_blind(lacking, found)} Or unset COURSE_DEVICE.")
     if not blind:
         cards = f" ({', '.join(found.cards)})" if found.cards else ""
         return ok(f"both frameworks see the GPU: {found.torch}{cards}")
@@ -196,10 +197,14 @@ def _idle_card(blind: list[str], found: Devices) -> Finding:
     if found.hidden is not None and found.hidden.strip() in ("", "-1") and found.nvidia.works:
         return note(what, f"CUDA_VISIBLE_DEVICES is {found.hidden!r}, which hides the card;"
                           " unset it to use the card.")
-    advice = " ".join(_why_blind(name, found) for name in blind)
+    advice = _why_all_blind(blind, found)
     if found.nvidia.works and found.system == "Linux":
         return problem(what, f"{advice} To leave the card alone, set COURSE_DEVICE=cpu.")
     return note(what, advice)
+
+
+def _why_all_blind(names: list[str], found: Devices) -> str:
+    return " ".join(dict.fromkeys(_why_blind(name, found) for name in names))
 
 
 def _why_blind(name: str, found: Devices) -> str:
@@ -294,14 +299,10 @@ def judge_onednn(found: OneDNN) -> Finding | None:
         return None
     if found.on:
         return ok("TensorFlow computes on the CPU with oneDNN")
-    if found.wanted:
+    if found.wanted == "0":
         return None  # it was turned off on purpose
-    return note(
-        "TensorFlow computes on the CPU without oneDNN, which it turns on by itself only on newer"
-        " processors",
-        "`make lab` turns it on; elsewhere set TF_ENABLE_ONEDNN_OPTS=1. It speeds up convolutions"
-        " most, and changes results by roundings.",
-    )
+    return note("TensorFlow computes on the CPU without oneDNN, which speeds up convolutions",
+                "Set TF_ENABLE_ONEDNN_OPTS=1, and let `import course_lib` come first.")
 
 
 # --- settings -------------------------------------------------------------------------------

@@ -215,6 +215,7 @@ LARGEST_SHARE = 0.5  # of the free memory that TensorFlow may take for one small
 FRAMEWORKS = {"torch": "PyTorch", "tensorflow": "TensorFlow"}
 PLACES = {"torch": {"cuda": "cuda", "mps": "mps", "cpu": "cpu"},
           "tensorflow": {"cuda": "gpu", "mps": "gpu", "cpu": "cpu"}}
+NO_RESULT, NOT_COMPARED = "no result", "the frameworks could not be compared"
 BLIND = "it does not start or sees no GPU here; `course doctor` says why"
 NO_GPU = ("Neither framework sees a GPU here: run `course doctor`, which says what to install, or"
           " rehearse on the CPU with --device cpu.")
@@ -222,7 +223,7 @@ NO_GPU = ("Neither framework sees a GPU here: run `course doctor`, which says wh
 
 @dataclass(frozen=True)
 class PartRun:
-    """How a part ended (ok, error, crash, timeout, or blind: its framework sees no GPU)."""
+    """How a part ended: ok, error, crash, timeout, or blind: its framework sees no GPU."""
 
     name: str
     state: str
@@ -291,16 +292,25 @@ def _read(path: Path) -> tuple[dict, ...]:
 
 
 def judge(parts: list[PartRun], twins: tuple[Twin, ...], device: str) -> list[Verdict]:
-    """Every comparison, and everything that should have been compared and was not."""
+    """Every comparison, and everything that should have been compared and was not.
+
+    What a part that failed did not come to is no failure of its own, nor is the error of a part
+    that misses the weights which the first one did not come to store: one verdict says it all.
+    """
     records = {part.name: part.records for part in parts}
-    verdicts = [judge_part(part) for part in parts]
+    whole = {part.name: part.state == "ok" for part in parts}
+    verdicts = [judge_part(part) for part in parts
+                if part.state != "error" or part.name == "together" or whole["together"]]
     seeing = [part.name for part in parts if part.name in FRAMEWORKS and part.state != "blind"]
     for twin in twins:
         for name in seeing:
-            verdicts += judge_steps(twin.name, name, records[name], device)
+            found = judge_steps(twin.name, name, records[name], device)
+            verdicts += [v for v in found if whole[name] or not v.what.endswith(NO_RESULT)]
         if len(seeing) == 2:
-            verdicts.append(judge_twins(twin.name, records))
-    if len(seeing) == 2:
+            found = judge_twins(twin.name, records)
+            both = all(whole[name] for name in seeing)
+            verdicts += [found] if both or not found.what.endswith(NOT_COMPARED) else []
+    if len(seeing) == 2 and whole["together"]:
         verdicts.append(judge_sharing(records["together"], device))
     return verdicts
 
@@ -320,7 +330,7 @@ def judge_steps(twin: str, name: str, records: tuple[dict, ...], device: str) ->
     wanted = [p for p in TOLERANCES if not (p == "float64" and device == "mps")
               and not (p == "TF32" and device != "cuda")]
     missing = [p for p in wanted if p not in [step["precision"] for step in steps]]
-    found += [Verdict(f"{twin}, {FRAMEWORKS[name]}, {p}: no result", False) for p in missing]
+    found += [Verdict(f"{twin}, {FRAMEWORKS[name]}, {p}: {NO_RESULT}", False) for p in missing]
     return found
 
 
@@ -342,7 +352,7 @@ def judge_twins(twin: str, records: dict[str, tuple[dict, ...]]) -> Verdict:
     losses = [r["losses"] for name in FRAMEWORKS for r in records[name]
               if r["kind"] == "reference" and r["twin"] == twin]
     if len(losses) < 2:
-        return Verdict(f"{twin}: the frameworks could not be compared", False)
+        return Verdict(f"{twin}: {NOT_COMPARED}", False)
     apart = max((abs(a - b) / max(abs(a), 1e-30) for a, b in zip(*losses)), default=math.inf)
     apart = math.inf if any(map(math.isnan, losses[0] + losses[1])) else apart
     words = f"{twin}: both frameworks in float64 on the CPU differ by {apart:.1e}"
@@ -390,7 +400,8 @@ def _commit(root: Path | None) -> str:
         return ""
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=machine.PATIENCE)
+        ran = subprocess.run(command, capture_output=True, encoding="utf8",
+                             errors="replace", timeout=machine.PATIENCE)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return ran.stdout.strip() if ran.returncode == 0 else ""

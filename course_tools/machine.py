@@ -308,9 +308,14 @@ class Machine:
     def disks(self) -> list[Disk]:
         from course_lib.data import cache_folder
 
-        places = {"data cache": cache_folder(), "course": self.root or Path(sys.prefix)}
-        found = {what: nearest_folder(path) for what, path in places.items()}
-        return [Disk(what, path, shutil.disk_usage(path).free) for what, path in found.items()]
+        places = {"course": self.root or Path(sys.prefix), "data cache": cache_folder()}
+        found: dict[int, Disk] = {}  # one a disk
+        for what, path in places.items():
+            path = nearest_folder(path)
+            free, device = shutil.disk_usage(path).free, path.stat().st_dev
+            what = f"{found[device].what} and the {what}" if device in found else what
+            found[device] = Disk(what, path, free)
+        return list(found.values())
 
     def memory(self) -> list[Memory]:
         import psutil
@@ -389,7 +394,7 @@ def nvidia_smi() -> Nvidia:
         return Nvidia()
     command = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        ran = subprocess.run(command, capture_output=True, encoding="utf8", errors="replace", timeout=PATIENCE)
     except (OSError, subprocess.TimeoutExpired) as error:
         return Nvidia(found=True, said=str(error))
     rows = [line.rsplit(",", 1) for line in ran.stdout.splitlines() if "," in line]
@@ -510,7 +515,7 @@ def playwright_browser() -> str | None:
     asked = ("from playwright.sync_api import sync_playwright as s\n"
              "with s() as p: print(p.chromium.executable_path)")
     try:
-        ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True,
+        ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, encoding="utf8", errors="replace",
                              timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         return None
@@ -523,7 +528,7 @@ def start_browser(path: str) -> Browser:
         there = Path(path).is_file()
         return Browser(path, "found" if there else "", "" if there else "no such file")
     try:
-        ran = subprocess.run([path, "--version"], capture_output=True, text=True,
+        ran = subprocess.run([path, "--version"], capture_output=True, encoding="utf8", errors="replace",
                              timeout=PATIENCE)
     except (OSError, subprocess.TimeoutExpired) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -539,7 +544,7 @@ def ask_index(timeout: float) -> Index:
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--quiet",
                "--ignore-installed", "--disable-pip-version-check", "--retries", "1", "click"]
     try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+        ran = subprocess.run(command, capture_output=True, encoding="utf8", errors="replace", timeout=timeout)
     except subprocess.TimeoutExpired:
         return Index(False, f"pip got no answer within {timeout:g} s")
     return Index(ran.returncode == 0, "" if ran.returncode == 0 else probe.last_line(ran.stderr))

@@ -1,13 +1,15 @@
 """What a framework says about itself, asked in a process that may crash or hang.
 
 ``python -m course_tools.probe together torch tensorflow`` imports them as a notebook does,
-through ``course_lib``; ``alone torch`` imports one with nothing around it, so that what it says
-while it dies is not held back. Each fact is printed as soon as it is known, one line of JSON.
+through ``course_lib``, and takes an optimizer's step in each; ``alone torch`` does so with nothing
+around it, so that what it says while it dies is not held back. Each fact is printed as soon as it
+is known, one line of JSON.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import os
 import signal
@@ -68,7 +70,8 @@ def run_module(module: str, *arguments: str, timeout: float, **environment: str)
         return Ended("ok", said, _lines(ran.stdout))
     if ran.returncode == 1 and "Error" in said:
         return Ended("error", said, _lines(ran.stdout))
-    died = f"it ended with {status_name(ran.returncode)}"
+    signalled = "it was killed by" if ran.returncode < 0 else "it ended with"
+    died = f"{signalled} {status_name(ran.returncode)}"
     return Ended("crash", f"{died}: {said}" if said else died, _lines(ran.stdout))
 
 
@@ -77,12 +80,10 @@ def _lines(output: bytes | None) -> tuple[str, ...]:
 
 
 def status_name(status: int) -> str:
-    """``SIGSEGV`` for -11, ``status 3`` for 3, a hexadecimal number for Windows' exceptions."""
+    """``signal 11 (SIGSEGV)`` for -11, ``status 3`` for 3, hexadecimal for Windows' exceptions."""
     if status < 0:
-        try:
-            return signal.Signals(-status).name
-        except ValueError:
-            return f"signal {-status}"
+        known = -status in set(signal.Signals)
+        return f"signal {-status}" + (f" ({signal.Signals(-status).name})" if known else "")
     return f"status {status:#x}" if status > 255 else f"status {status}"
 
 
@@ -125,8 +126,31 @@ def _say(name: str, **facts) -> None:
     print(MARK + json.dumps({"name": name, **facts}), flush=True)
 
 
+def _check_step(name: str, found: list[float]) -> None:
+    """From (1, 1), a step of 0.25 down the gradient of the sum of squares ends at (0.5, 0.5)."""
+    if found != [0.5, 0.5]:
+        raise ArithmeticError(f"a step in {name} ends at {found}, not at [0.5, 0.5]")
+
+
+def _torch_step(torch) -> None:
+    """Kills the process where triton was loaded after TensorFlow: the reason to try it."""
+    w = torch.nn.Parameter(torch.ones(2))
+    w.square().sum().backward()
+    torch.optim.SGD([w], lr=0.25).step()
+    _check_step("torch", w.tolist())
+
+
+def _tensorflow_step(tf) -> None:
+    w = tf.Variable([1.0, 1.0])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(w))
+    tf.keras.optimizers.SGD(0.25).apply([tape.gradient(loss, w)], [w])
+    _check_step("tensorflow", w.numpy().tolist())
+
+
 def _torch_facts() -> dict:
     torch = importlib.import_module("torch")
+    _torch_step(torch)
     from course_lib import runtime
 
     cards = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
@@ -142,6 +166,7 @@ def _torch_facts() -> dict:
 
 def _tensorflow_facts() -> dict:
     tf = importlib.import_module("tensorflow")
+    _tensorflow_step(tf)
     from course_lib import runtime
 
     details = tf.config.experimental.get_device_details
@@ -191,6 +216,9 @@ def main(mode: str, *names: str) -> None:
         return _answer(list(names))
     from course_lib import runtime  # first: it prepares the imports
 
+    for name in reversed(names):  # all of them, TensorFlow first as on a page, before the first step
+        if importlib.util.find_spec(name):
+            importlib.import_module(name)
     _answer(list(names))
     _say("runtime", **runtime.describe())
 

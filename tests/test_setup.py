@@ -128,11 +128,71 @@ def test_ctrl_c_in_lab_is_answered_by_jupyter(make):
     assert out == "answered y\n" and started.returncode == 3, err
 
 
-def test_a_python_too_old_gets_one_sentence(make, monkeypatch, capsys):
-    monkeypatch.setattr(make.sys, "version_info", (3, 8, 10, "final", 0))
+@pytest.mark.parametrize("minor", [8, 10, 14, 15])
+def test_a_python_too_old_or_too_new_gets_one_sentence(make, monkeypatch, capsys, minor):
+    monkeypatch.setattr(make.sys, "version_info", (3, minor, 0, "final", 0))
     assert make.main(["book"]) == 1
     said = capsys.readouterr().err.strip()
-    assert said.count("\n") == 0 and "Python from 3.11 to 3.13, and this one is 3.8" in said
+    assert said.count("\n") == 0 and f"Python from 3.11 to 3.13, and this one is 3.{minor}" in said
+
+
+FULL = {
+    "a traceback of pip's": "ERROR: Exception:\nTraceback (most recent call last):\n"
+    "OSError: [Errno 28] No space left on device",
+    "a sentence of pip's": "ERROR: Could not install packages due to an OSError: [Errno 28] No space"
+    " left on device",
+}
+
+
+@pytest.mark.parametrize("said", FULL.values(), ids=FULL)
+def test_a_full_disk_gets_one_sentence(make, tmp_path, monkeypatch, said):
+    pip = tmp_path / "pip"
+    pip.mkdir()
+    (pip / "__main__.py").write_text(f"print({said!r})\nraise SystemExit(2)\n")
+    (pip / "__init__.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(make, "tool", lambda name: sys.executable)
+    with pytest.raises(make.Stop, match="^The disk is full: .*Make room") as stopped:
+        make.pip("torch")
+    assert "\n" not in str(stopped.value)
+
+
+def test_a_file_that_cannot_be_written_gets_one_sentence(make, installs, monkeypatch, capsys):
+    def full(*arguments):
+        raise OSError(28, "No space left on device", "/course/.venv/installed-full")
+
+    monkeypatch.setattr(make, "pip", full)
+    assert make.main(["lab"]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said.count("\n") == 0 and "No space left" in said and "installed-full" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows uses no make")
+def test_the_makefile_refuses_a_python_too_new_in_one_sentence(tmp_path):
+    for name in ("python3", "python"):
+        new = tmp_path / name
+        new.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'import sys;"
+                       """ sys.version_info = (3, 14, 0); exec(sys.argv[1])' "$2"\n""")
+        new.chmod(0o755)
+    ran = subprocess.run([shutil.which("make"), "-s", "-C", str(ROOT), "help"],
+                         capture_output=True, text=True, env={"PATH": str(tmp_path)})  # fmt: skip
+    said = [line for line in ran.stderr.splitlines() if not line.startswith("make")]
+    assert ran.returncode and len(said) == 1 and "from 3.11 to 3.13 and found none" in said[0]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "gbk", "ascii"])
+def test_any_console_shows_what_make_says(encoding):
+    code = "import make; make.__doc__ = 'naïve → 中'; raise SystemExit(make.main([]))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True,
+                         env={**os.environ, "PYTHONIOENCODING": encoding})  # fmt: skip
+    assert ran.returncode == 0 and ran.stdout, ran.stderr
+
+
+def test_triton_is_the_one_that_the_locked_torch_takes():
+    """PyPI's torch 2.13.0 for Linux asks for triton==3.7.1: with another pin pip finds no answer."""
+    pins = (ROOT / "requirements.lock").read_text("utf8").splitlines()
+    assert {"torch==2.13.0", "triton==3.7.1"} <= set(pins), "renewed? then renew both here"
+    assert "\ntriton>=" in (ROOT / "requirements.txt").read_text("utf8")
 
 
 def test_old_pythons_can_read_the_file_at_all():

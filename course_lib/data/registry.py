@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -274,10 +275,21 @@ REGISTRY: dict[str, Task] = {
 }
 
 
+def _meant(name: str) -> str:
+    """What a name that is none may have meant: a full-size set, a name like it, or any."""
+    for task, sets in REGISTRY.items():
+        if sets.full and sets.full.card.name == name.lower():
+            return (f"it is the full-size set of {task}: `course data fetch {task} --full`, or in"
+                    f" Python load({task!r}, full=True)")
+    near = difflib.get_close_matches(name.lower(), REGISTRY, n=3, cutoff=0.5)
+    known = f"there are {', '.join(sorted(REGISTRY))}"
+    return f"did you mean {' or '.join(near)}? ({known})" if near else known
+
+
 def entry(name: str, full: bool = False) -> Entry:
     """The registered set ``name``, or the full-size set of the same task."""
     if name not in REGISTRY:
-        raise DataError(f"no data set is called {name!r}; there are {', '.join(sorted(REGISTRY))}")
+        raise DataError(f"no data set is called {name!r}; {_meant(name)}")
     task = REGISTRY[name]
     if full and task.full is None:
         raise DataError(f"{name} has no full-size set; load it without full=True")

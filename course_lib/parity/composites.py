@@ -8,12 +8,16 @@ each pair of layers; its names may lead into parts: ``out_proj.weight`` of a tor
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from course_lib.parity import weights
 from course_lib.parity.layouts import LAYOUTS, Rule
-from course_lib.parity.weights import ParityError
+from course_lib.parity.weights import ParityError, copy_by_layout
+
+if TYPE_CHECKING:
+    import keras
+    import torch
 
 # What the parts of Keras's layers are called here, and by which attributes they are reached.
 _PARTS = {"query": "_query_dense", "key": "_key_dense", "value": "_value_dense",
@@ -112,21 +116,25 @@ def variable_of(layer, attribute: str):
 # --- copying ------------------------------------------------------------------------------------
 
 
-def copy_weights(torch_model, keras_model) -> None:
-    """`weights.copy_weights`, for models that have composite layers too.
+def copy_weights(torch_model: torch.nn.Module, keras_model: keras.Model) -> None:
+    """Copy every parameter of a torch model into the Keras layer that bears its module's path.
 
-    A composite Keras layer bears the path of its torch module; its parts may have any names.
+    A Keras layer is named like the torch module: ``readout``, or ``blocks.0.attn.qkv``. The tables
+    ``LAYOUTS`` and ``COMPOSITES`` say how arrays are laid out on either side; the parts of a
+    composite layer (attention, bidirectional) may have any names. Running statistics of batch
+    normalisation are copied too. Nothing is written unless all fits.
 
     Raises
     ------
     ParityError
-        As `weights.copy_weights`; then nothing has been written.
+        If a parameter has no layer, no rule, another shape or another dtype, or if a Keras
+        variable would be left as it was.
     """
     pairs = _composites(torch_model, keras_model)
     fitted = [one for path, (module, layer) in pairs.items() for one in _fitted(path, module, layer)]
     modules = {id(m) for module, _ in pairs.values() for m in module.modules()}
     layers = {id(part) for _, layer in pairs.values() for part in layer._flatten_layers()}
-    weights.copy_weights(_TorchRest(torch_model, modules), _KerasRest(keras_model, layers))
+    copy_by_layout(_TorchRest(torch_model, modules), _KerasRest(keras_model, layers))
     for variable, array in fitted:
         variable.assign(array)
 
@@ -134,7 +142,7 @@ def copy_weights(torch_model, keras_model) -> None:
 def _composites(torch_model, keras_model) -> dict:
     """Path -> (module, layer) of all composites."""
     named = {}
-    if keras_model.built:                # else `weights.copy_weights` says what is wrong
+    if keras_model.built:                # else `copy_by_layout` says what is wrong
         for layer in keras_model._flatten_layers():
             named.setdefault(layer.name, layer)
     return {path: (module, named[path]) for path, module in torch_model.named_modules()

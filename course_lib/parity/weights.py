@@ -18,12 +18,10 @@ class ParityError(ValueError):
     """Two models cannot be made twins; the message names the parameter and what to do."""
 
 
-def copy_weights(torch_model: torch.nn.Module, keras_model: keras.Model) -> None:
-    """Copy every parameter of a torch model into the Keras layer that bears its module's path.
+def copy_by_layout(torch_model: torch.nn.Module, keras_model: keras.Model) -> None:
+    """`composites.copy_weights` where the table ``LAYOUTS`` has a rule for every layer.
 
-    A Keras layer is named like the torch module: ``readout``, or ``blocks.0.attn.qkv``. The table
-    ``LAYOUTS`` says how arrays are laid out on either side. Running statistics of batch
-    normalisation are copied too. Nothing is written unless all fits.
+    Nothing is written unless all fits.
 
     Raises
     ------

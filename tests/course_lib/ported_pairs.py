@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from course_lib import parity
 from course_lib.parity import counterparts
-from course_lib.parity.composites import copy_weights
 from course_lib.parity.visit import Visit, prepare
 
 keras = tf.keras
@@ -914,7 +913,7 @@ def twins(model, twin, *inputs, **more):
     with torch.no_grad():
         for p in model.parameters():         # biases, too: torch starts those of attention at 0
             p.add_(0.125 * torch.randn_like(p))
-    copy_weights(model.double(), twin)
+    parity.copy_weights(model.double(), twin)
     return Pair(model, twin, (inputs if len(inputs) > 1 else inputs[0], None), **more)
 
 

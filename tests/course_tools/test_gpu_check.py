@@ -108,11 +108,28 @@ def test_a_crash_in_one_framework_does_not_lose_the_others_part():
     crashed = PartRun("tensorflow", "crash", "it ended with SIGSEGV", records("tensorflow")[:3])
     verdicts = check.judge(parts(tensorflow=crashed), (MLP,), "cuda")
     wrong = failing(verdicts)
-    assert any("SIGSEGV" in text for text in wrong) and any("float32: no result" in t for t in wrong)
-    assert not [text for text in wrong if "PyTorch" in text]
+    assert len(wrong) == 1 and "SIGSEGV" in wrong[0], "what it did not come to is no other failure"
     text = check.report(parts(tensorflow=crashed), verdicts, FACTS, "cuda")
     assert "holds: mlp, PyTorch, TF32" in text and "**FAILS**: TensorFlow: crash" in text
     assert "| mlp | PyTorch | 128 | 0.250 | 12.5 |" in text
+
+
+@pytest.mark.parametrize("name", ["together", "torch", "tensorflow"])
+@pytest.mark.parametrize("state", ["crash", "error", "timeout"])
+def test_one_failure_is_one_failure(name, state):
+    many = tuple(dataclasses.replace(MLP, name=n) for n in ("mlp", "two", "three"))
+    failed = PartRun(name, state, "its last words", ())
+    rest = {n: PartRun(n, "error", "FileNotFoundError: mlp-weights", ())
+            for n in ("torch", "tensorflow")} if name == "together" else {}
+    ran = parts(**{**rest, name: failed})
+    wrong = failing(check.judge(ran, many[:1] if rest == {} else many, "cuda"))
+    assert len(wrong) == 1 and "its last words" in wrong[0]
+
+
+def test_a_step_that_is_wrong_before_a_crash_is_still_seen():
+    crashed = PartRun("torch", "crash", "x", (*records("torch")[:2], step("torch", "float64", loss=1.0)))
+    wrong = failing(check.judge(parts(torch=crashed), (MLP,), "cuda"))
+    assert len(wrong) == 2 and "differs by loss 1.0e+00" in wrong[1]
 
 
 def test_a_framework_that_sees_no_gpu_fails_and_is_not_compared():

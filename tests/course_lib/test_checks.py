@@ -130,3 +130,16 @@ def test_a_verdict_stays_on_one_line(capsys):
     checks.exercise("ex", lambda x: x + 1, returns=[((np.eye(2),), np.eye(2))])
     said = capsys.readouterr().out
     assert said.count("\n") == 1 and "wrong" in said and "[[2. 1.] [1. 2.]]" in said
+
+
+def test_right_numbers_in_another_container_are_right(exercise):
+    path = [((), [[1.0, 2.0], [3.0, 4.0]])]
+    assert exercise("ex", lambda: np.array([[1.0, 2.0], [3.0, 4.0]]), returns=path) == "solved"
+    assert exercise("ex", lambda: ((1, 2), (3, 4)), returns=path) == "solved"
+    assert exercise("ex", lambda: np.array([[1.0, 2.0]]), returns=path).startswith("wrong")
+    assert exercise("ex", lambda: 3.0, returns=path).startswith("wrong")
+    assert exercise("ex", lambda: "ab", returns=[((), ["a", "c"])]).startswith("wrong")
+    for true in (True, np.True_, np.array(True)):
+        assert exercise("ex", lambda true=true: true, returns=[((), True)]) == "solved"
+        assert exercise("ex", lambda true=true: true, returns=[((), False)]).startswith("wrong")
+    assert exercise("ex", lambda: 1, returns=[((), True)]).startswith("wrong")

@@ -157,13 +157,16 @@ def _plain(value: Any) -> Any:
 
 def _equal(got: Any, expected: Any) -> bool:
     got, expected = _plain(got), _plain(expected)
-    if isinstance(expected, (str, bytes, bool, type(None))):
-        return type(got) is type(expected) and got == expected
+    if isinstance(expected, (bool, np.bool_)):
+        return np.asarray(got).dtype == bool and np.ndim(got) == 0 and bool(got == expected)
+    if isinstance(expected, (str, bytes, type(None))):
+        return isinstance(got, type(expected)) and got == expected
     if isinstance(expected, dict):
         same_keys = isinstance(got, dict) and got.keys() == expected.keys()
         return same_keys and all(_equal(got[key], expected[key]) for key in expected)
     if isinstance(expected, (tuple, list)):
-        same_length = isinstance(got, (tuple, list)) and len(got) == len(expected)
+        several = isinstance(got, (tuple, list)) or np.ndim(got) > 0
+        same_length = several and not isinstance(got, (str, bytes, dict)) and len(got) == len(expected)
         return same_length and all(map(_equal, got, expected))
     try:
         got, expected = np.asarray(got), np.asarray(expected)

@@ -267,7 +267,8 @@ def prepare_imports() -> None:
     """
     if not os.environ.get("KERAS_BACKEND"):
         os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # an error that matters is raised; at 2
+    # oneDNN reports each type it leaves to Eigen on a processor without AVX-512 as an error
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # by itself on newer processors only
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads leave the cores to others
     if "torch" in sys.modules or "tensorflow" in sys.modules:

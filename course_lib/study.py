@@ -48,7 +48,13 @@ class Spread:
     def __str__(self) -> str:
         if not self.values:
             return "none"
-        text = f"{self.mean:.3g}" + ("" if math.isnan(self.std) else f" ± {self.std:.1g}")
+        if math.isnan(self.std):
+            text = f"{self.mean:.3g}"
+        elif 1e-6 < self.std:                  # both to the deviation's first digit
+            places = max(0, -math.floor(math.log10(self.std)))
+            text = f"{self.mean:.{places}f} ± {self.std:.{places}f}"
+        else:
+            text = f"{self.mean:.3g} ± {self.std:.1g}"
         return text + (f" ({self.missing} without)" if self.missing else "")
 
 

@@ -88,20 +88,24 @@ def adam_step_torch(model, ids, labels, learning_rate: float, epsilon: float):
     A small ``epsilon`` would let rounding decide the sign of a gradient near 0, and with it a step.
     """
     from course_lib.pytorch.adam import TorchAdam, step_torch
+    from course_lib.scratch.adam import DYADIC
 
     if model not in _OPTIMIZERS:
-        _OPTIMIZERS[model] = TorchAdam(model.parameters(), learning_rate, epsilon=epsilon)
+        _OPTIMIZERS[model] = TorchAdam(
+            model.parameters(), learning_rate, **DYADIC | {"epsilon": epsilon})
     return step_torch(model, ids, labels, _OPTIMIZERS[model])
 
 
 def adam_step_tf(model, ids, labels, learning_rate: float, epsilon: float):
     """The same in TensorFlow; the optimizer's variables are made outside the step's trace."""
     import tensorflow as tf
+    from course_lib.scratch.adam import DYADIC
     from course_lib.tensorflow.adam import TFAdam, step_tf
 
     if model not in _OPTIMIZERS:
         with tf.init_scope():
-            _OPTIMIZERS[model] = TFAdam(model.trainable_variables, learning_rate, epsilon=epsilon)
+            _OPTIMIZERS[model] = TFAdam(
+                model.trainable_variables, learning_rate, **DYADIC | {"epsilon": epsilon})
     return step_tf(model, ids, labels, _OPTIMIZERS[model])
 
 
@@ -110,10 +114,12 @@ def adamw_step_torch(model, ids, labels, learning_rate: float, epsilon: float, d
     """One step of AdamW with the gradient clipped; otherwise as ``adam_step_torch``."""
     from course_lib.pytorch.adam import TorchAdam
     from course_lib.pytorch.schedules import step_torch
+    from course_lib.scratch.adam import DYADIC
 
     if model not in _OPTIMIZERS:
         _OPTIMIZERS[model] = TorchAdam(
-            model.parameters(), learning_rate, epsilon=epsilon, weight_decay=decay)
+            model.parameters(), learning_rate, **DYADIC | {"epsilon": epsilon},
+            weight_decay=decay)
     return step_torch(model, ids, labels, _OPTIMIZERS[model], limit)
 
 
@@ -121,13 +127,15 @@ def adamw_step_tf(model, ids, labels, learning_rate: float, epsilon: float, deca
                   limit: float):
     """The same in TensorFlow."""
     import tensorflow as tf
+    from course_lib.scratch.adam import DYADIC
     from course_lib.tensorflow.adam import TFAdam
     from course_lib.tensorflow.schedules import step_tf
 
     if model not in _OPTIMIZERS:
         with tf.init_scope():
             _OPTIMIZERS[model] = TFAdam(
-                model.trainable_variables, learning_rate, epsilon=epsilon, weight_decay=decay)
+                model.trainable_variables, learning_rate, **DYADIC | {"epsilon": epsilon},
+                weight_decay=decay)
     return step_tf(model, ids, labels, _OPTIMIZERS[model], limit)
 
 

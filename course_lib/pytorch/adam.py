@@ -15,14 +15,13 @@ class TorchAdam:
     The gradients are those that ``backward`` left in the parameters. ``learning_rate`` may be
     changed between steps. ``epsilon`` is added to the root of the corrected second moment, as in
     ``torch.optim.Adam``. ``decoupled=False`` adds the decay to the gradient instead (L2), and
-    ``corrected=False`` leaves both bias corrections out. The constants are sums of few powers of
-    two, which Keras keeps exactly.
+    ``corrected=False`` leaves both bias corrections out. The defaults are the paper's and PyTorch's.
     """
 
     def __init__(
         self, params: Iterable, learning_rate: float,
-        beta_1: float = 0.875, beta_2: float = 1 - 2.0**-9,
-        epsilon: float = 2.0**-20, weight_decay: float = 0.0,
+        beta_1: float = 0.9, beta_2: float = 0.999,
+        epsilon: float = 1e-8, weight_decay: float = 0.0,
         decoupled: bool = True, corrected: bool = True,
     ):
         self.params = list(params)

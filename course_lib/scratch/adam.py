@@ -6,6 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from course_lib.scratch.arguments import adam_settings, rates_of, slope_of
+
+# Settings that float32 holds exactly, as Keras keeps them, where frameworks must agree exactly.
+DYADIC = {"beta_1": 0.875, "beta_2": 1 - 2.0**-9, "epsilon": 2.0**-20}
+
 
 def moments(
     slope: np.ndarray,
@@ -105,12 +110,12 @@ def adam(
         If a setting lies outside its range, there are fewer rates than steps, or the gradient has
         another shape than theta.
     """
-    _check_settings(beta_1, beta_2, epsilon, weight_decay)
-    rates = _rates(learning_rate, steps)
+    adam_settings(beta_1, beta_2, epsilon, weight_decay)
+    rates = rates_of(learning_rate, steps)
     theta = np.array(start, dtype=np.float64)
     mean, square, path = np.zeros_like(theta), np.zeros_like(theta), [theta]
     for t, rate in enumerate(rates, start=1):
-        slope = _slope(gradient, theta)
+        slope = slope_of(gradient, theta)
         if not decoupled:
             slope = slope + weight_decay * theta
         mean, square = moments(slope, mean, square, beta_1, beta_2)
@@ -121,41 +126,3 @@ def adam(
         theta = theta - rate * move
         path.append(theta)
     return np.stack(path)
-
-
-def _check_settings(beta_1: float, beta_2: float, epsilon: float, weight_decay: float) -> None:
-    for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
-        _require(0 <= beta < 1, f"{name} is {beta}; give one in 0 <= {name} < 1")
-    _require(0 < epsilon < np.inf, f"epsilon is {epsilon}; give one above 0")
-    _require(0 <= weight_decay < np.inf, f"weight_decay is {weight_decay}; give 0 or more")
-
-
-def _rates(
-    learning_rate: float | Sequence[float] | Callable[[int], float], steps: int
-) -> list[float]:
-    """The rate of each step."""
-    if callable(learning_rate):
-        rates = [float(learning_rate(step)) for step in range(steps)]
-    elif np.ndim(learning_rate) == 0:
-        _require(0 < learning_rate < np.inf,
-                 f"learning_rate is {learning_rate}; give one above 0")
-        return [float(learning_rate)] * steps
-    else:
-        rates = [float(rate) for rate in learning_rate][:steps]
-        _require(len(rates) == steps,
-                 f"learning_rate has {len(rates)} rates for {steps} steps; give one a step")
-    for step, rate in enumerate(rates):
-        _require(0 <= rate < np.inf, f"learning_rate is {rate} in step {step}; give 0 or more")
-    return rates
-
-
-def _require(fine: bool, words: str) -> None:
-    if not fine:
-        raise ValueError(words)
-
-
-def _slope(gradient: Callable[[np.ndarray], np.ndarray], theta: np.ndarray) -> np.ndarray:
-    slope = np.asarray(gradient(theta))
-    shapes = f"{slope.shape}, theta {theta.shape}"
-    _require(slope.shape == theta.shape, f"gradient {shapes}; make the shapes equal")
-    return slope

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from course_lib.scratch.arguments import positive
+
 
 def global_norm(gradients: Sequence[np.ndarray]) -> float:
     """The length of all arrays together, as one vector.
@@ -26,7 +28,7 @@ def clip_global(
     The direction stays (Pascanu et al. 2013, algorithm 1).
     """
     norm = global_norm(gradients)
-    factor = min(1.0, _positive(limit) / norm) if norm else 1.0
+    factor = min(1.0, positive(limit) / norm) if norm else 1.0
     return [factor * g for g in gradients]
 
 
@@ -42,7 +44,7 @@ def clip_value(
 ) -> list[np.ndarray]:
     """Cut every entry to -``limit``..``limit``."""
     global_norm(gradients)
-    return [np.clip(g, -_positive(limit), limit) for g in gradients]
+    return [np.clip(g, -positive(limit), limit) for g in gradients]
 
 
 def turned(
@@ -61,9 +63,3 @@ def turned(
     # arccos of a product near 1 would lose half of the digits
     half = np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b))
     return float(np.degrees(2 * half))
-
-
-def _positive(limit: float) -> float:
-    if not 0 < limit < np.inf:
-        raise ValueError(f"limit is {limit}; give one above 0")
-    return limit

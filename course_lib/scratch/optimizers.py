@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from course_lib.scratch.arguments import require, slope_of
+
 
 def minibatches(
     count: int, size: int, epochs: int, seed: int = 0
@@ -67,14 +69,14 @@ def nesterov(
         If the learning rate or the momentum lies outside its range, or the gradient has another
         shape than theta.
     """
-    _require(0 < learning_rate < np.inf,
-             f"learning_rate is {learning_rate}; give one above 0")
-    _require(0 <= momentum < 1,
-             f"momentum is {momentum}; give one in 0 <= momentum < 1")
+    require(0 < learning_rate < np.inf,
+            f"learning_rate is {learning_rate}; give one above 0")
+    require(0 <= momentum < 1,
+            f"momentum is {momentum}; give one in 0 <= momentum < 1")
     theta = np.array(start, dtype=np.float64)
     velocity, path = np.zeros_like(theta), [theta]
     for _ in range(steps):
-        slope = _slope(gradient, theta)
+        slope = slope_of(gradient, theta)
         velocity = momentum * velocity + slope
         theta = theta - learning_rate * (slope + momentum * velocity)
         path.append(theta)
@@ -116,16 +118,16 @@ def rmsprop(
     ValueError
         If a setting lies outside its range, or the gradient has another shape than theta.
     """
-    _require(0 < learning_rate < np.inf,
-             f"learning_rate is {learning_rate}; give one above 0")
-    _require(0 <= decay < 1,
-             f"decay is {decay}; give one in 0 <= decay < 1")
-    _require(0 < epsilon < np.inf,
-             f"epsilon is {epsilon}; give one above 0")
+    require(0 < learning_rate < np.inf,
+            f"learning_rate is {learning_rate}; give one above 0")
+    require(0 <= decay < 1,
+            f"decay is {decay}; give one in 0 <= decay < 1")
+    require(0 < epsilon < np.inf,
+            f"epsilon is {epsilon}; give one above 0")
     theta = np.array(start, dtype=np.float64)
     square, path = np.zeros_like(theta), [theta]
     for _ in range(steps):
-        slope = _slope(gradient, theta)
+        slope = slope_of(gradient, theta)
         square = decay * square + (1 - decay) * slope**2
         theta = theta - learning_rate * slope / (np.sqrt(square) + epsilon)
         path.append(theta)
@@ -156,7 +158,7 @@ def best_heavy_ball(curvatures: np.ndarray) -> tuple[float, float]:
     k = lambda_max / lambda_min (Polyak 1964). ``curvatures`` must all be above 0.
     """
     low, high = np.sqrt(np.min(curvatures)), np.sqrt(np.max(curvatures))
-    _require(low > 0, f"the smallest curvature is {np.min(curvatures)}; all must be above 0")
+    require(low > 0, f"the smallest curvature is {np.min(curvatures)}; all must be above 0")
     return float((2 / (high + low)) ** 2), float(((high - low) / (high + low)) ** 2)
 
 
@@ -168,21 +170,9 @@ def pack(params: dict) -> np.ndarray:
 def unpack(vector: np.ndarray, like: dict) -> dict:
     """A vector as a dict of arrays with the names, order and shapes of ``like``."""
     total = sum(array.size for array in like.values())
-    _require(vector.shape == (total,), f"the vector has shape {vector.shape}, not ({total},)")
+    require(vector.shape == (total,), f"the vector has shape {vector.shape}, not ({total},)")
     found, at = {}, 0
     for name, array in like.items():
         found[name] = vector[at : at + array.size].reshape(array.shape)
         at += array.size
     return found
-
-
-def _require(fine: bool, words: str) -> None:
-    if not fine:
-        raise ValueError(words)
-
-
-def _slope(gradient: Callable[[np.ndarray], np.ndarray], theta: np.ndarray) -> np.ndarray:
-    slope = np.asarray(gradient(theta))
-    shapes = f"{slope.shape}, theta {theta.shape}"
-    _require(slope.shape == theta.shape, f"gradient {shapes}; make the shapes equal")
-    return slope

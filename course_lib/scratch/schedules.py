@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from course_lib.scratch.arguments import require, whole_steps
+
 
 def constant(step: int | np.ndarray) -> np.ndarray:
     """1 in every step."""
-    return np.ones(np.shape(_checked(step)))
+    return np.ones(np.shape(whole_steps(step)))
 
 
 def warm_up(step: int | np.ndarray, length: int) -> np.ndarray:
@@ -16,8 +18,8 @@ def warm_up(step: int | np.ndarray, length: int) -> np.ndarray:
     The first step, number 0, already moves, and step ``length`` - 1 is the first at 1 (Goyal et al.
     2017). A ``length`` of 0 is no warm-up.
     """
-    step = _checked(step)
-    _require(length >= 0, f"length is {length}; give 0 steps of warm-up or more")
+    step = whole_steps(step)
+    require(length >= 0, f"length is {length}; give 0 steps of warm-up or more")
     return np.minimum(1.0, (step + 1) / max(length, 1))
 
 
@@ -30,9 +32,9 @@ def cosine(
     without restarts). Step ``total`` is the first at ``floor``, so the last of ``total`` steps
     still moves.
     """
-    step = _checked(step)
-    _require(total >= 1, f"total is {total}; give 1 step or more")
-    _require(0 <= floor <= 1, f"floor is {floor}; give one in 0..1")
+    step = whole_steps(step)
+    require(total >= 1, f"total is {total}; give 1 step or more")
+    require(0 <= floor <= 1, f"floor is {floor}; give one in 0..1")
     wave = (1 + np.cos(np.pi * np.minimum(step / total, 1.0))) / 2
     return floor + (1 - floor) * wave
 
@@ -42,9 +44,9 @@ def exponential(
     staircase: bool = False,
 ) -> np.ndarray:
     """Falls by ``factor`` in ``every`` steps, evenly or in stairs."""
-    step = _checked(step)
-    _require(every >= 1, f"every is {every}; give 1 step or more")
-    _require(0 < factor <= 1, f"factor is {factor}; give one in 0 < factor <= 1")
+    step = whole_steps(step)
+    require(every >= 1, f"every is {every}; give 1 step or more")
+    require(0 < factor <= 1, f"factor is {factor}; give one in 0 < factor <= 1")
     falls = step // every if staircase else step / every
     return factor**falls
 
@@ -56,21 +58,8 @@ def warm_up_cosine(
 
     ``total`` counts all steps, those of the warm-up too, and must be larger than ``length``.
     """
-    step = _checked(step)
-    _require(0 <= length < total,
-             f"{length} of {total} steps are warm-up; leave some for the cosine")
+    step = whole_steps(step)
+    require(0 <= length < total,
+            f"{length} of {total} steps are warm-up; leave some for the cosine")
     after = cosine(np.maximum(step - length, 0), total - length, floor)
     return np.where(step < length, warm_up(step, length), after)
-
-
-def _require(fine: bool, words: str) -> None:
-    if not fine:
-        raise ValueError(words)
-
-
-def _checked(step: int | np.ndarray) -> np.ndarray:
-    """The steps as an array of whole numbers."""
-    step = np.asarray(step)
-    _require(step.dtype.kind in "iu" and bool(np.all(step >= 0)),
-             f"steps are whole numbers, 0 or more; got {step}")
-    return step

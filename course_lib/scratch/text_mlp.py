@@ -13,7 +13,7 @@ PAD = 0  # the id that fills up short rows
 
 
 def neuron(x: np.ndarray, weight: np.ndarray, bias: float) -> float:
-    """A weighted sum and a bend: relu(w · x + b), with x and w (features,)."""
+    """A weighted sum and an activation: relu(w · x + b), with x and w (features,)."""
     return float(max(weight @ x + bias, 0.0))
 
 

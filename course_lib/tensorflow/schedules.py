@@ -6,17 +6,18 @@ import numpy as np
 import tensorflow as tf
 
 from course_lib.tensorflow.adam import TFAdam
+from course_lib.tensorflow.deep_mlp import global_norm_tf
 
 
 def clip_global_tf(gradients: list, limit: float) -> list:
     """All gradients by one factor, together ``limit`` long at most.
 
     As ``tf.clip_by_global_norm``, with the gradients of an embedding made dense: with repeated
-    words, the norm of ``IndexedSlices`` is not that of the gradient.
+    words, the norm of ``IndexedSlices`` is not that of the gradient; and with a norm whose squares do
+    not overflow.
     """
     dense = [tf.convert_to_tensor(g) for g in gradients]
-    norm = tf.sqrt(tf.add_n([tf.reduce_sum(g**2) for g in dense]))
-    factor = tf.minimum(limit / norm, 1.0)
+    factor = tf.minimum(limit / global_norm_tf(dense), 1.0)
     return [g * factor for g in dense]
 
 

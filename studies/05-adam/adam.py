@@ -22,6 +22,7 @@ from course_lib import parity
 from course_lib.data import load
 from course_lib.metrics import accuracy
 from course_lib.scratch import bag_of_words, text_mlp
+from course_lib.scratch.adam import DYADIC
 
 CONFIG = {"epochs": 4, "batch": 64, "width": 16, "hidden": 64, "length": 40}
 BAND = {"first_loss": 0.05, "last_loss": 0.05, "validation_accuracy": 0.025, "test_accuracy": 0.03,
@@ -82,9 +83,9 @@ def torch_optimizer(model, name, rate):
         "SGD": lambda: TorchMomentum(params, rate),
         "momentum": lambda: TorchMomentum(params, rate, 0.875),
         "RMSprop": lambda: TorchRMSprop(params, rate, DECAY),
-        "Adam": lambda: TorchAdam(params, rate),
-        "uncorrected": lambda: TorchAdam(params, rate, corrected=False),
-        "slices": lambda: TorchSlices(params, rate),
+        "Adam": lambda: TorchAdam(params, rate, **DYADIC),
+        "uncorrected": lambda: TorchAdam(params, rate, **DYADIC, corrected=False),
+        "slices": lambda: TorchSlices(params, rate, **DYADIC),
     }[name]()
 
 
@@ -99,9 +100,9 @@ def tf_optimizer(model, name, rate):
         "SGD": lambda: TFMomentum(params, rate),
         "momentum": lambda: TFMomentum(params, rate, 0.875),
         "RMSprop": lambda: TFRMSprop(params, rate, DECAY),
-        "Adam": lambda: TFAdam(params, rate),
-        "uncorrected": lambda: TFAdam(params, rate, corrected=False),
-        "slices": lambda: tf.keras.optimizers.Adam(rate, 0.875, 1 - 2.0**-9, 2.0**-20),
+        "Adam": lambda: TFAdam(params, rate, **DYADIC),
+        "uncorrected": lambda: TFAdam(params, rate, **DYADIC, corrected=False),
+        "slices": lambda: tf.keras.optimizers.Adam(rate, **DYADIC),
     }[name]()
     if name == "slices":
         made.build(params)

@@ -18,6 +18,7 @@ from course_lib import parity
 from course_lib.data import load
 from course_lib.metrics import accuracy
 from course_lib.scratch import bag_of_words, losses, schedules, text_mlp
+from course_lib.scratch.adam import DYADIC
 
 CONFIG = {"epochs": 3, "batch": 64, "width": 16, "hidden": 64, "length": 40, "warm_up": 32}
 BAND = {
@@ -98,7 +99,8 @@ def fit_torch(model, parts, order, rates, config):
         "momentum": lambda: TorchMomentum(params, rate, 0.875),
         "RMSprop": lambda: TorchRMSprop(params, rate),
     }.get(config["method"].split(",")[0], lambda: TorchAdam(
-        params, rate, weight_decay=decay, decoupled=config["method"] != "Adam, L2"))()
+        params, rate, **DYADIC, weight_decay=decay,
+        decoupled=config["method"] != "Adam, L2"))()
     tensors = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in parts]
     train_torch(model, *tensors[0], order, optimizer, rates)
     with torch.inference_mode():
@@ -119,7 +121,8 @@ def fit_tf(model, parts, order, rates, config):
         "momentum": lambda: TFMomentum(params, rate, 0.875),
         "RMSprop": lambda: TFRMSprop(params, rate),
     }.get(config["method"].split(",")[0], lambda: TFAdam(
-        params, rate, weight_decay=decay, decoupled=config["method"] != "Adam, L2"))()
+        params, rate, **DYADIC, weight_decay=decay,
+        decoupled=config["method"] != "Adam, L2"))()
     tensors = [(tf.constant(x), tf.constant(y)) for x, y in parts]
     train_tf(model, *tensors[0], order, optimizer, rates)
     size = tf.sqrt(tf.reduce_mean(model.embedding.embeddings**2))

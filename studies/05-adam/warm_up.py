@@ -16,6 +16,7 @@ from course_lib import parity
 from course_lib.data import load
 from course_lib.metrics import accuracy
 from course_lib.scratch import schedules, text_mlp
+from course_lib.scratch.adam import DYADIC
 
 CONFIG = {"epochs": 4, "batch": 64, "hidden": 64, "depth": 8}
 BAND = {"training_loss": 0.3, "highest_loss": 20.0, "validation_accuracy": 0.1,
@@ -50,7 +51,8 @@ def fit_torch(model, parts, order, rates):
     from course_lib.pytorch.adam import TorchAdam, train_torch
 
     tensors = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in parts]
-    found = train_torch(model, *tensors[0], order, TorchAdam(model.parameters(), 1.0), rates)
+    optimizer = TorchAdam(model.parameters(), 1.0, **DYADIC)
+    found = train_torch(model, *tensors[0], order, optimizer, rates)
     with torch.inference_mode():
         return found, [model(x).numpy() for x, _ in tensors]
 
@@ -62,7 +64,8 @@ def fit_tf(model, parts, order, rates):
     from course_lib.tensorflow.adam import TFAdam, train_tf
 
     tensors = [(tf.constant(x), tf.constant(y)) for x, y in parts]
-    found = train_tf(model, *tensors[0], order, TFAdam(model.trainable_variables, 1.0), rates)
+    optimizer = TFAdam(model.trainable_variables, 1.0, **DYADIC)
+    found = train_tf(model, *tensors[0], order, optimizer, rates)
     return found, [model(x).numpy() for x, _ in tensors]
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course_lib.scratch.adam import adam, direction, moments
+from course_lib.scratch.adam import DYADIC, adam, direction, moments
 from course_lib.scratch.text_mlp import text_mlp_gradients
 
 seeds = st.integers(0, 10_000)
@@ -262,8 +262,8 @@ def test_numpy_pytorch_and_tensorflow_take_the_same_steps(decay, decoupled, corr
     pair, data = text_twins(1), texts(1)
     settings_ = {"weight_decay": decay, "decoupled": decoupled, "corrected": corrected}
     in_np = in_numpy(pair[0], *data, 2.0**-6, decay, decoupled, corrected)
-    ours, theirs = in_wings(pair, data, lambda p: TorchAdam(p, 2.0**-6, **settings_),
-                            lambda p: TFAdam(p, 2.0**-6, **settings_))
+    ours, theirs = in_wings(pair, data, lambda p: TorchAdam(p, 2.0**-6, **DYADIC, **settings_),
+                            lambda p: TFAdam(p, 2.0**-6, **DYADIC, **settings_))
     runs = {"NumPy": in_np, "PyTorch": ours, "TensorFlow": theirs}
     report = parity.compare_losses(runs, tolerance=1e-12)
     assert report.agree and report.steps == 60, str(report)
@@ -280,10 +280,10 @@ def test_the_wings_equal_torch_optim(decay, decoupled):
     betas, data = (0.875, 1 - 2.0**-9), texts(2)
     ready, _ = in_wings(text_twins(2), data,
                         lambda p: kind(p, 2.0**-6, betas, 2.0**-20, weight_decay=decay),
-                        lambda p: TFAdam(p, 2.0**-6))
+                        lambda p: TFAdam(p, 2.0**-6, **DYADIC))
     ours, theirs = in_wings(text_twins(2), data,
-                            lambda p: TorchAdam(p, 2.0**-6, weight_decay=decay, decoupled=decoupled),
-                            lambda p: TFAdam(p, 2.0**-6, weight_decay=decay, decoupled=decoupled))
+                            lambda p: TorchAdam(p, 2.0**-6, **DYADIC, weight_decay=decay, decoupled=decoupled),
+                            lambda p: TFAdam(p, 2.0**-6, **DYADIC, weight_decay=decay, decoupled=decoupled))
     same(ours, ready)
     same(theirs, ready)
 
@@ -295,7 +295,7 @@ def test_with_a_tiny_epsilon_keras_takes_the_same_steps_too_once_gradients_are_d
     from course_lib.pytorch.adam import TorchAdam
 
     ours, theirs = in_wings(
-        text_twins(3), texts(3, steps=30), lambda p: TorchAdam(p, 2.0**-6, epsilon=2.0**-60),
+        text_twins(3), texts(3, steps=30), lambda p: TorchAdam(p, 2.0**-6, **DYADIC | {"epsilon": 2.0**-60}),
         lambda p: tf.keras.optimizers.Adam(2.0**-6, 0.875, 1 - 2.0**-9, 2.0**-60))
     np.testing.assert_allclose(ours, theirs, atol=1e-11)
 
@@ -307,10 +307,10 @@ def test_rates_that_change_reach_both_compiled_and_not():
     rates = 2.0 ** -np.arange(4, 24) * (np.arange(20) % 3)
     pair, data = text_twins(4), texts(4, steps=20)
     before = pair[0].embedding.weight.detach().clone()
-    ours, theirs = in_wings(pair, data, lambda p: TorchAdam(p, 1.0), lambda p: TFAdam(p, 1.0), rates)
+    ours, theirs = in_wings(pair, data, lambda p: TorchAdam(p, 1.0, **DYADIC), lambda p: TFAdam(p, 1.0, **DYADIC), rates)
     same(ours, theirs)
     assert (pair[0].embedding.weight != before).any()
-    unmoved = in_wings(text_twins(4), data, lambda p: TorchAdam(p, 1.0), lambda p: TFAdam(p, 1.0),
+    unmoved = in_wings(text_twins(4), data, lambda p: TorchAdam(p, 1.0, **DYADIC), lambda p: TFAdam(p, 1.0, **DYADIC),
                        np.zeros(20))
     assert np.abs(ours - unmoved[0]).max() > 1e-3
 
@@ -321,7 +321,7 @@ def test_a_changed_rate_needs_no_new_trace():
     from course_lib.tensorflow.adam import TFAdam
 
     param = tf.Variable([1.0, 2.0], dtype="float64")
-    optimizer, traced = TFAdam([param], 0.125), []
+    optimizer, traced = TFAdam([param], 0.125, **DYADIC), []
 
     @tf.function
     def step(slope):
@@ -343,7 +343,7 @@ def test_repeated_rows_of_an_embedding_are_summed():
 
     slices = tf.IndexedSlices(tf.constant([[1.0], [3.0], [1.0]], tf.float64), [1, 1, 2], [3, 1])
     params = [tf.Variable(tf.ones((3, 1), tf.float64)) for _ in range(2)]
-    sparse, dense = (TFAdam([param], 0.125) for param in params)
+    sparse, dense = (TFAdam([param], 0.125, **DYADIC) for param in params)
     for _ in range(3):
         sparse.apply([slices], params[:1])
         dense.apply([tf.convert_to_tensor(slices)], params[1:])

@@ -156,3 +156,16 @@ def test_a_verdict_shows_no_address_and_no_type_of_numpy(exercise, got):
 def test_functions_and_numbers_keep_their_names_and_values(exercise):
     verdict = exercise("ex", lambda f: [np.float64(1.5)], returns=[((Thing.method,), 77)])
     assert "for (the function Thing.method) it gave [1.5], expected 77" in verdict
+
+
+def test_right_numbers_in_another_container_are_right(exercise):
+    path = [((), [[1.0, 2.0], [3.0, 4.0]])]
+    assert exercise("ex", lambda: np.array([[1.0, 2.0], [3.0, 4.0]]), returns=path) == "solved"
+    assert exercise("ex", lambda: ((1, 2), (3, 4)), returns=path) == "solved"
+    assert exercise("ex", lambda: np.array([[1.0, 2.0]]), returns=path).startswith("wrong")
+    assert exercise("ex", lambda: 3.0, returns=path).startswith("wrong")
+    assert exercise("ex", lambda: "ab", returns=[((), ["a", "c"])]).startswith("wrong")
+    for true in (True, np.True_, np.array(True)):
+        assert exercise("ex", lambda true=true: true, returns=[((), True)]) == "solved"
+        assert exercise("ex", lambda true=true: true, returns=[((), False)]).startswith("wrong")
+    assert exercise("ex", lambda: 1, returns=[((), True)]).startswith("wrong")

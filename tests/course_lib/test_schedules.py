@@ -272,7 +272,7 @@ def run_both(limit, decay, seed=0, steps=60):
 
     from course_lib.pytorch.adam import TorchAdam
     from course_lib.pytorch.schedules import train_torch
-    from course_lib.scratch.adam import adam
+    from course_lib.scratch.adam import DYADIC, adam
     from course_lib.scratch.optimizers import pack, unpack
     from course_lib.scratch.text_mlp import text_mlp_gradients
     from course_lib.tensorflow.adam import TFAdam
@@ -295,8 +295,8 @@ def run_both(limit, decay, seed=0, steps=60):
         return np.concatenate([g.ravel() for g in clipping.clip_global(slopes, limit)])
 
     adam(gradient, pack(start), rates, 0.875, 1 - 2.0**-9, 2.0**-20, steps, weight_decay=decay)
-    optimizers = (TorchAdam(ours.parameters(), 1.0, weight_decay=decay),
-                  TFAdam(theirs.trainable_variables, 1.0, weight_decay=decay))
+    optimizers = (TorchAdam(ours.parameters(), 1.0, **DYADIC, weight_decay=decay),
+                  TFAdam(theirs.trainable_variables, 1.0, **DYADIC, weight_decay=decay))
     return found, train_torch(ours, torch.from_numpy(x), torch.from_numpy(y), order, optimizers[0],
                               rates, limit), train_tf(
         theirs, tf.constant(x), tf.constant(y), order, optimizers[1], rates, limit)
@@ -307,6 +307,22 @@ def test_scheduled_clipped_adamw_is_one_run_in_numpy_and_both_frameworks():
     assert runs.shape == (3, 60) and np.ptp(runs, axis=0).max() < 1e-12
     other = np.array(run_both(2.0**-12, 0.125))
     assert np.abs(other - runs).max() > 1e-6                   # the limit does something
+
+
+def test_a_norm_whose_squares_overflow_clips_to_the_limit():
+    import tensorflow as tf
+    import torch
+
+    from course_lib.pytorch.schedules import clip_global_torch
+    from course_lib.tensorflow.schedules import clip_global_tf
+
+    for size in (1e25, 1e-30):
+        wanted = np.full(4, 0.5 if size > 1 else size, np.float32)
+        huge = np.full(4, size, np.float32)
+        np.testing.assert_allclose(clip_global_torch([torch.from_numpy(huge)], 1.0)[0], wanted, 1e-6)
+        np.testing.assert_allclose(clip_global_tf([tf.constant(huge)], 1.0)[0], wanted, 1e-6)
+    assert not clip_global_torch([torch.zeros(3)], 1.0)[0].any()
+    assert not np.any(clip_global_tf([tf.zeros(3)], 1.0)[0])
 
 
 def test_an_infinite_limit_does_not_clip():

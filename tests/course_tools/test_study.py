@@ -330,3 +330,11 @@ def test_the_frameworks_have_the_threads_that_the_record_states(tmp_path):
     record = json.loads(path.with_suffix(".json").read_text())
     measured = {run["values"]["threads"] for row in record["rows"] for run in row["runs"]}
     assert measured == {record["threads"]} == {3}
+
+
+@pytest.mark.parametrize(("values", "words"), [
+    ((0.785, 0.795), "0.790 ± 0.007"), ((0.785, 0.79, 0.795), "0.790 ± 0.005"),
+    ((240.0, 260.0, 280.0), "260 ± 20"), ((2.0, 2.0), "2 ± 0"), ((1.25,), "1.25"),
+])
+def test_mean_and_deviation_have_the_same_decimals(values, words):
+    assert str(course_lib.study.Spread(values)) == words

@@ -1,7 +1,7 @@
-"""Every exercise whose answer is code: its solution is solved, its stub not yet, nonsense wrong.
+"""Every exercise whose answer is code: solution solved, stub not yet, wrong answers wrong.
 
 A cell's own statements run as they stand, the stub's functions apart: those are left as they are,
-taken from the solution's first code fence, or replaced by nonsense. Around them stand the
+taken from the solution's first code fence, or replaced by another answer. Around them stand the
 notebook's imports, functions and classes.
 """
 
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+from wrong_answers import ANY_TYPE, WRONG
 
 from course_tools import editions
 
@@ -47,6 +49,7 @@ def exercises(page):
 
 PAGES = editions.find_sources(ROOT)
 EXERCISES = [exercise for page in PAGES for exercise in exercises(page)]
+BY_LABEL = {exercise.label: exercise for exercise in EXERCISES}
 
 
 @lru_cache
@@ -88,6 +91,35 @@ def nonsense(*arguments, **named):
     return "nonsense"
 
 
+def written(exercise, code):
+    """An answer that consists of the functions in ``code``."""
+    return lambda names: exec(compile(code, f"answer to {exercise.label}", "exec"), names)
+
+
+def changed(exercise, answer):
+    """The code of a wrong answer: its text, or the solution with replacements."""
+    if isinstance(answer, str):
+        return answer
+    code = exercise.solution
+    for old, new in answer:
+        assert old in code, f"{exercise.label}: the solution has no {old!r}"
+        code = code.replace(old, new)
+    return code
+
+
+def dressed(function, kind):
+    """The same function, its result as a list, tuple, array or tensor."""
+    import torch
+
+    def turned(*arguments):
+        array = np.asarray(function(*arguments))
+        plain = array.tolist()
+        return {"list": lambda: plain, "array": lambda: array, "tensor": lambda: torch.tensor(plain),
+                "tuple": lambda: tuple(plain) if isinstance(plain, list) else plain}[kind]()
+
+    return turned
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_a_page_has_three_exercises_or_more_each_with_a_solution(page):
     text = page.read_text("utf8")
@@ -119,3 +151,38 @@ def test_nonsense_is_wrong(exercise, capsys):
         names.update(dict.fromkeys(stubs(exercise), nonsense))
 
     assert verdict(exercise, capsys, answer).startswith(f"{exercise.label}: wrong")
+
+
+def test_each_exercise_has_three_wrong_answers_or_more():
+    assert WRONG.keys() == BY_LABEL.keys() and min(map(len, WRONG.values())) >= 3
+    for label, answers in WRONG.items():
+        codes = [changed(BY_LABEL[label], answer) for answer in answers]
+        assert len({*codes, BY_LABEL[label].solution}) == len(codes) + 1, label
+
+
+@pytest.mark.filterwarnings("ignore")  # a wrong answer may divide by 0
+@pytest.mark.parametrize(("label", "number"), [
+    (label, number) for label in WRONG for number in range(len(WRONG[label]))])
+def test_a_wrong_answer_is_wrong_with_a_reason(label, number, capsys):
+    exercise = BY_LABEL[label]
+    said = verdict(exercise, capsys, written(exercise, changed(exercise, WRONG[label][number])))
+    assert re.match(rf"{label}: wrong: \S+", said)
+
+
+@pytest.mark.parametrize("kind", ["list", "tuple", "array", "tensor"])
+@pytest.mark.parametrize("label", ANY_TYPE)
+def test_a_right_answer_is_solved_in_any_reasonable_type(label, kind, capsys):
+    exercise = BY_LABEL[label]
+
+    def answer(names):
+        written(exercise, exercise.solution)(names)
+        for stub in stubs(exercise):
+            names[stub] = dressed(names[stub], kind)
+
+    assert verdict(exercise, capsys, answer) == f"{label}: solved"
+
+
+def test_the_leak_may_be_mended_with_the_default_of_word_ids(capsys):
+    exercise = BY_LABEL["ex-mlp-leak"]
+    code = changed(exercise, [("word_ids(train, least=1)", "word_ids(train)")])
+    assert verdict(exercise, capsys, written(exercise, code)) == "ex-mlp-leak: solved"

@@ -25,6 +25,29 @@ def attend_by_hand(
     return outputs
 
 
+def check_shapes(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> None:
+    """Raise ``ValueError`` where queries, keys and values do not fit each other."""
+    if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
+        raise ValueError(
+            f"q {q.shape}, k {k.shape}, v {v.shape}: queries and keys need the same number of"
+            " features, keys and values the same number of positions")
+
+
+def check_mask(allowed: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Raise ``ValueError`` where a mask does not fit the weights, or leaves a query no key."""
+    allowed = np.asarray(allowed)
+    if allowed.dtype != bool:
+        raise ValueError(f"allowed is {allowed.dtype}: give booleans, True where a query may look")
+    try:
+        whole = np.broadcast_to(allowed, shape)
+    except ValueError:
+        raise ValueError(
+            f"allowed {allowed.shape} does not broadcast to the weights {shape}; a mask of keys"
+            " (batch, keys) needs two axes in between: mask[:, None, None, :]") from None
+    if not whole.any(axis=-1).all():
+        raise ValueError("a query may look at no key: its weights would be 0 / 0")
+
+
 def attend(
     q: np.ndarray, k: np.ndarray, v: np.ndarray,
     allowed: np.ndarray | None = None,
@@ -36,10 +59,10 @@ def attend(
     broadcast to the weights. Raises ``ValueError`` where shapes do not fit, or where a query may
     look at no key: its weights would be 0 / 0.
     """
-    _check(q, k, v)
+    check_shapes(q, k, v)
     scores = q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
     if allowed is not None:
-        _check_mask(allowed, scores.shape)
+        check_mask(allowed, scores.shape)
         scores = np.where(allowed, scores, -np.inf)
     weights = softmax(scores)                    # over the keys
     return weights @ v, weights
@@ -113,24 +136,3 @@ def rotate(
     a, b = x[..., 0::2], x[..., 1::2]            # (..., time, d / 2)
     c, s = np.cos(angles), np.sin(angles)
     return np.stack([a * c - b * s, a * s + b * c], axis=-1).reshape(x.shape)
-
-
-def _check(q, k, v) -> None:
-    if q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
-        raise ValueError(
-            f"q {q.shape}, k {k.shape}, v {v.shape}: queries and keys need the same number of"
-            " features, keys and values the same number of positions")
-
-
-def _check_mask(allowed, shape) -> None:
-    allowed = np.asarray(allowed)
-    if allowed.dtype != bool:
-        raise ValueError(f"allowed is {allowed.dtype}: give booleans, True where a query may look")
-    try:
-        whole = np.broadcast_to(allowed, shape)
-    except ValueError:
-        raise ValueError(
-            f"allowed {allowed.shape} does not broadcast to the weights {shape}; a mask of keys"
-            " (batch, keys) needs two axes in between: mask[:, None, None, :]") from None
-    if not whole.any(axis=-1).all():
-        raise ValueError("a query may look at no key: its weights would be 0 / 0")

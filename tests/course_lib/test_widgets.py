@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from course_lib.scratch.gradient_descent import gradient_descent
 from course_lib.scratch.convolution import convolve
-from course_lib.widgets import ConvolutionWidget, DescentWidget, GraphWidget, base
+from course_lib.widgets import AttentionWidget, ConvolutionWidget, DescentWidget, GraphWidget, base
 from traitlets import TraitError
 
-WIDGETS = [ConvolutionWidget, DescentWidget, GraphWidget]
+WIDGETS = [AttentionWidget, ConvolutionWidget, DescentWidget, GraphWidget]
 EACH = pytest.mark.parametrize("kind", WIDGETS)
 
 

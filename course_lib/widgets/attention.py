@@ -16,10 +16,11 @@ EXAMPLE = ("It’s", "not", "a", "bad", "premise,", "just", "a", "bad", "movie."
 
 
 def _drawn() -> np.ndarray:
-    """Two heads (2, 9, 9) over the example that know nothing but distances; not trained."""
-    places = 3 * sinusoidal(len(EXAMPLE) + 1, 16)
-    return np.stack([attend(places[1:], places[shift:][: len(EXAMPLE)], places[1:])[1]
-                     for shift in (0, 1)])
+    """Two heads (2, 9, 9) over the example: the word before, and the word itself; not trained."""
+    size = len(EXAMPLE)
+    places = 3 * sinusoidal(size + 2, 16)
+    q = places[1 : size + 1]
+    return np.stack([attend(q, k, k)[1] for k in (places[2:], q)])
 
 
 class AttentionWidget(CourseWidget):

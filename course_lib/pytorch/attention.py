@@ -44,8 +44,8 @@ class TorchAttentionText(torch.nn.Module):
         kinds = ["none", "sinusoidal", "learned", "rotary"]
         if positions not in kinds or width % (2 * heads):
             raise ValueError(
-                f"positions {positions!r}, width {width}, {heads} heads: give one of {kinds},"
-                " and an even number of features a head")
+                f"positions {positions!r}, width {width}, {heads} heads:"
+                f" give one of {kinds}, an even number of features a head")
         kind = getattr(torch, dtype)
         self.heads, self.kind = heads, positions
         self.embedding = torch.nn.Embedding(tokens, width, dtype=kind)

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Positive numbers that add up to 1 along ``axis``; -inf becomes 0."""
+    """Positive numbers with the sum 1 along ``axis``; -inf gives 0."""
     powers = np.exp(x - x.max(axis=axis, keepdims=True))
     return powers / powers.sum(axis=axis, keepdims=True)
 
@@ -14,7 +14,7 @@ def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
 def attend_by_hand(
     q: np.ndarray, k: np.ndarray, v: np.ndarray
 ) -> np.ndarray:
-    """One query at a time: (queries, d), (keys, d), (keys, e) -> (queries, e)."""
+    """One query at a time: (n, d), (m, d), (m, e) -> (n, e)."""
     outputs = np.zeros((len(q), v.shape[1]))
     for i in range(len(q)):
         scores = np.array([q[i] @ k[j] for j in range(len(k))])
@@ -52,7 +52,7 @@ def attend(
     q: np.ndarray, k: np.ndarray, v: np.ndarray,
     allowed: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """softmax(q kᵀ / √d) v, and the weights; Vaswani et al. (2017), eq. 1.
+    """softmax(q kᵀ / √d) v, and the weights: Vaswani (2017), eq. 1.
 
     ``q`` (..., queries, d), ``k`` (..., keys, d), ``v`` (..., keys, e) -> outputs (..., queries,
     e), weights (..., queries, keys). ``allowed``, True where a query may look at a key, is
@@ -69,7 +69,7 @@ def attend(
 
 
 def causal(time: int) -> np.ndarray:
-    """(time, time): position i may look at j where j is not later than i."""
+    """(time, time): position i may look at j, no later than i."""
     return np.arange(time)[:, None] >= np.arange(time)
 
 
@@ -77,7 +77,8 @@ def split_heads(x: np.ndarray, heads: int) -> np.ndarray:
     """(batch, time, width) -> (batch, heads, time, width / heads)."""
     batch, time, width = x.shape
     if heads < 1 or width % heads:
-        raise ValueError(f"width {width} does not divide into {heads} heads")
+        raise ValueError(
+            f"width {width} does not divide into {heads} heads")
     return x.reshape(batch, time, heads, -1).swapaxes(1, 2)
 
 
@@ -91,7 +92,7 @@ def multi_head(
     params: dict, x: np.ndarray, heads: int,
     allowed: np.ndarray | None = None, rotary: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Self-attention in several heads; Vaswani et al. (2017), section 3.2.2.
+    """Self-attention in heads; Vaswani (2017), section 3.2.2.
 
     ``params`` holds "query", "key", "value" and "output", each a pair of a matrix (width, width)
     and a bias (width,). ``x`` (batch, time, width) -> outputs of the same shape, and weights
@@ -110,9 +111,9 @@ def multi_head(
 
 
 def sinusoidal(time: int, width: int) -> np.ndarray:
-    """Positions as sines and cosines (time, width); Vaswani et al. (2017), section 3.5."""
+    """Positions (time, width); Vaswani (2017), section 3.5."""
     if width % 2:
-        raise ValueError(f"width {width}: sines and cosines come in pairs, make it even")
+        raise ValueError(f"width {width}: make it even, for pairs")
     rates = 10000.0 ** (-np.arange(0, width, 2) / width)
     angles = np.arange(time)[:, None] * rates    # (time, width / 2)
     pairs = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
@@ -122,7 +123,7 @@ def sinusoidal(time: int, width: int) -> np.ndarray:
 def rotate(
     x: np.ndarray, first: int = 0, base: float = 100.0
 ) -> np.ndarray:
-    """Turn each pair of features of (..., time, d) by an angle that grows with the position.
+    """Turn each pair of features of (..., time, d) by its position.
 
     Rotary positions, Su et al. (2021), section 3.2: features 2i and 2i + 1 of position t turn by
     t * base^(-2i / d). ``first`` is the position of the first row. The paper's base is 10,000, for
@@ -130,9 +131,10 @@ def rotate(
     """
     time, d = x.shape[-2:]
     if d % 2:
-        raise ValueError(f"{d} features a head: rotary positions turn pairs, make it even")
+        raise ValueError(f"{d} features a head: make it even, for pairs")
     rates = base ** (-np.arange(0, d, 2) / d)
     angles = (first + np.arange(time))[:, None] * rates
     a, b = x[..., 0::2], x[..., 1::2]            # (..., time, d / 2)
     c, s = np.cos(angles), np.sin(angles)
-    return np.stack([a * c - b * s, a * s + b * c], axis=-1).reshape(x.shape)
+    turned = np.stack([a * c - b * s, a * s + b * c], axis=-1)
+    return turned.reshape(x.shape)

@@ -44,16 +44,19 @@ class TFAttentionText(tf.keras.Model):
         kinds = ["none", "sinusoidal", "learned", "rotary"]
         if positions not in kinds or width % (2 * heads):
             raise ValueError(
-                f"positions {positions!r}, width {width}, {heads} heads: give one of {kinds},"
-                " and an even number of features a head")
-        layers, normal = tf.keras.layers, tf.keras.initializers.RandomNormal
+                f"positions {positions!r}, width {width}, {heads} heads:"
+                f" give one of {kinds}, an even number of features a head")
+        layers = tf.keras.layers
+        normal = tf.keras.initializers.RandomNormal
         self.heads, self.kind = heads, positions
         self.embedding = layers.Embedding(
-            tokens, width, normal(stddev=0.1), dtype=dtype, name="embedding")
+            tokens, width, normal(stddev=0.1), dtype=dtype,
+            name="embedding")
         self.embedding.build((None, None))
         if positions == "learned":
             self.table = layers.Embedding(
-                longest, width, normal(stddev=0.3), dtype=dtype, name="table")
+                longest, width, normal(stddev=0.3), dtype=dtype,
+                name="table")
             self.table.build((None,))
         self.query, self.key, self.value, self.output_layer = (
             layers.Dense(width, dtype=dtype, name=name)

@@ -44,61 +44,36 @@ def data():
     return len(ids) + 2, parts
 
 
-def model_of(config):
-    """PyTorch's model, freshly drawn."""
+def run(config, seed, framework):
     from course_lib.pytorch.attention import TorchAttentionText
 
-    return TorchAttentionText(data()[0], config["width"], config["heads"], 2,
-                              config["positions"], config["longest"])
-
-
-@cache
-def keras_parts(width, heads, positions, longest):
-    """A Keras model and its compiled forward pass: traced once, used again."""
-    import tensorflow as tf
-
-    from course_lib.tensorflow.attention import TFAttentionText
-
-    model = TFAttentionText(data()[0], width, heads, 2, positions, longest)
-    return model, tf.function(model, reduce_retracing=True)
-
-
-def trainer(framework, config):
-    """Two functions on arrays: one step, and the logits."""
-    import torch
-
-    model = model_of(config)
-    if framework == "pytorch":
-        from course_lib.pytorch.pooled_text import step_torch
-
-        optimizer = torch.optim.Adam(model.parameters(), config["learning_rate"])
-
-        def logits(x):
-            with torch.inference_mode():
-                return model(torch.from_numpy(x)).numpy()
-
-        return lambda *arrays: step_torch(model, *map(torch.from_numpy, arrays), optimizer), logits
-    import tensorflow as tf
-
-    from course_lib.tensorflow.pooled_text import step_tf
-
-    settings = (config[name] for name in ("width", "heads", "positions", "longest"))
-    keras_model, predict = keras_parts(*settings)
-    parity.copy_weights(model, keras_model)
-    optimizer = tf.keras.optimizers.Adam(config["learning_rate"])
-    optimizer.build(keras_model.trainable_variables)
-    step = tf.function(step_tf, reduce_retracing=True)
-    return (lambda *arrays: step(keras_model, *map(tf.constant, arrays), optimizer),
-            lambda x: predict(tf.constant(x)).numpy())
-
-
-def run(config, seed, framework):
-    _, parts = data()
-    step, logits = trainer(framework, config)
-    random, (x, labels) = np.random.default_rng(seed), parts["train"]
+    tokens, parts = data()[0], dict(data()[1])
+    sizes = (tokens, config["width"], config["heads"], 2, config["positions"], config["longest"])
+    model = TorchAttentionText(*sizes)
+    random, (x, labels) = np.random.default_rng(seed), parts.pop("train")
     whole = len(x) - len(x) % config["batch"]
-    for _ in range(config["epochs"]):
-        for some in random.permutation(len(x))[:whole].reshape(-1, config["batch"]):
-            step(x[some], labels[some])
-    found = {name: accuracy(logits(part[0]), part[1]) for name, part in parts.items() if name != "train"}
-    return {"validation_accuracy": found.pop("validation"), **found}
+    order = np.concatenate([random.permutation(len(x))[:whole] for _ in range(config["epochs"])])
+    order = order.reshape(-1, config["batch"])
+    if framework == "pytorch":
+        import torch
+
+        from course_lib.pytorch.train import cross_entropy_torch, predict_torch, train_torch
+
+        batches = ((torch.from_numpy(x[rows]), torch.from_numpy(labels[rows])) for rows in order)
+        optimizer = torch.optim.Adam(model.parameters(), config["learning_rate"])
+        train_torch(model, batches, optimizer, cross_entropy_torch)
+        found = {name: predict_torch(model, part[0]) for name, part in parts.items()}
+    else:
+        import tensorflow as tf
+
+        from course_lib.tensorflow.attention import TFAttentionText
+        from course_lib.tensorflow.train import cross_entropy_tf, predict_tf, train_tf
+
+        keras_model = TFAttentionText(*sizes)
+        parity.copy_weights(model, keras_model)
+        batches = ((tf.constant(x[rows]), tf.constant(labels[rows])) for rows in order)
+        optimizer = tf.keras.optimizers.Adam(config["learning_rate"])
+        train_tf(keras_model, batches, optimizer, cross_entropy_tf)
+        found = {name: predict_tf(keras_model, part[0]) for name, part in parts.items()}
+    scores = {name: accuracy(logits, parts[name][1]) for name, logits in found.items()}
+    return {"validation_accuracy": scores.pop("validation"), **scores}

@@ -40,46 +40,43 @@ def data(words):
     return len(ids) + 2, parts
 
 
-def trainer(framework, config):
-    """Two functions on arrays: one step, and the logits. Both begin with PyTorch's weights."""
-    import torch
-
-    from course_lib.pytorch.attention import TorchAttentionText
-    from course_lib.pytorch.pooled_text import TorchPooledText, step_torch
-
-    attends, tokens = config["model"] == "attention", data(config["words"])[0]
-    sizes = (tokens, config["width"], config["heads"], 2) if attends else (tokens, config["width"], 2)
-    model = (TorchAttentionText if attends else TorchPooledText)(*sizes)
-    if framework == "pytorch":
-        optimizer = torch.optim.Adam(model.parameters(), config["learning_rate"])
-
-        def logits(x):
-            with torch.inference_mode():
-                return model(torch.from_numpy(x)).numpy()
-
-        return lambda *arrays: step_torch(model, *map(torch.from_numpy, arrays), optimizer), logits
-    import tensorflow as tf
-
-    from course_lib.tensorflow.attention import TFAttentionText
-    from course_lib.tensorflow.pooled_text import TFPooledText, step_tf
-
-    keras_model = (TFAttentionText if attends else TFPooledText)(*sizes)
-    parity.copy_weights(model, keras_model)
-    optimizer = tf.keras.optimizers.Adam(config["learning_rate"])
-    optimizer.build(keras_model.trainable_variables)
-    step, predict = (tf.function(f, reduce_retracing=True) for f in (step_tf, keras_model))
-    return (lambda *arrays: step(keras_model, *map(tf.constant, arrays), optimizer),
-            lambda x: predict(tf.constant(x)).numpy())
-
-
 def run(config, seed, framework):
-    (x, labels), validation, test = data(config["words"])[1]
-    step, logits = trainer(framework, config)
-    random, found = np.random.default_rng(seed), []
-    whole = len(x) - len(x) % config["batch"]
-    for _ in range(config["epochs"]):
-        for some in random.permutation(len(x))[:whole].reshape(-1, config["batch"]):
-            step(x[some], labels[some])
-        found.append([accuracy(logits(part[0]), part[1]) for part in (validation, test)])
+    from course_lib.pytorch.attention import TorchAttentionText
+    from course_lib.pytorch.pooled_text import TorchPooledText
+
+    tokens, ((x, labels), *judges) = data(config["words"])
+    attends, found = config["model"] == "attention", []
+    sizes = (tokens, config["width"], *([config["heads"]] if attends else []), 2)
+    model = (TorchAttentionText if attends else TorchPooledText)(*sizes)
+    random = np.random.default_rng(seed)
+
+    def batches(tensor, predict):
+        """All batches of all epochs; after each epoch the model is judged."""
+        for _ in range(config["epochs"]):
+            order = random.permutation(len(x))[: len(x) - len(x) % config["batch"]]
+            for rows in order.reshape(-1, config["batch"]):
+                yield tensor(x[rows]), tensor(labels[rows])
+            found.append([accuracy(predict(part[0]), part[1]) for part in judges])
+
+    if framework == "pytorch":
+        import torch
+
+        from course_lib.pytorch.train import cross_entropy_torch, predict_torch, train_torch
+
+        optimizer = torch.optim.Adam(model.parameters(), config["learning_rate"])
+        given = batches(torch.from_numpy, lambda part: predict_torch(model, part))
+        train_torch(model, given, optimizer, cross_entropy_torch)
+    else:
+        import tensorflow as tf
+
+        from course_lib.tensorflow.attention import TFAttentionText
+        from course_lib.tensorflow.pooled_text import TFPooledText
+        from course_lib.tensorflow.train import cross_entropy_tf, predict_tf, train_tf
+
+        keras_model = (TFAttentionText if attends else TFPooledText)(*sizes)
+        parity.copy_weights(model, keras_model)
+        optimizer = tf.keras.optimizers.Adam(config["learning_rate"])
+        given = batches(tf.constant, lambda part: predict_tf(keras_model, part))
+        train_tf(keras_model, given, optimizer, cross_entropy_tf)
     best = int(np.argmax([score for score, _ in found]))
     return {"validation_accuracy": found[best][0], "test_accuracy": found[best][1]}

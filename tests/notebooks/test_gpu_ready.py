@@ -76,14 +76,14 @@ def attention_torch(names):
         model = names["TorchAttentionText"](20, 8, 2, 2)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     ids = torch.ones(8, 5, dtype=torch.int64)
-    return model, ids, torch.zeros(8, dtype=torch.int64), optimizer
+    return model, ids, torch.zeros(8, dtype=torch.int64), optimizer, names["cross_entropy_torch"]
 
 
 def attention_tf(names):
     """The arguments of its step_tf."""
     model, optimizer = names["TFAttentionText"](20, 8, 2, 2), tf.keras.optimizers.SGD(0.5)
     optimizer.build(model.trainable_variables)
-    return model, tf.ones((8, 5), tf.int64), tf.zeros(8, tf.int64), optimizer
+    return model, tf.ones((8, 5), tf.int64), tf.zeros(8, tf.int64), optimizer, names["cross_entropy_tf"]
 
 
 def lenet_torch(names):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from test_exercises import EXERCISES, verdict  # noqa: E402
+from test_exercises import EXERCISES, verdict
 
 BY_LABEL = {exercise.label: exercise for exercise in EXERCISES if exercise.page.stem == "attention"}
 

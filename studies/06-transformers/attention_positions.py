@@ -4,9 +4,9 @@ Snippets of film reviews of 4 to 16 words, and the same snippets with their word
 to be told apart by one layer of attention (width 32, 4 heads) and a mean: 5 epochs of each
 framework's own Adam in batches of 64. Words that occur less than three times in the training
 part are one unknown word. Learned positions have a table of 48 rows, of which 16 are ever
-trained. Each kind gets the same two rates; the rate is chosen by the validation accuracy on
-snippets of 4 to 16 words after the last epoch. The test accuracy is that of snippets of 4 to 16,
-17 to 24, 25 to 32 and 33 to 48 words, none cut. Each seed draws other weights and another order,
+trained. Each kind gets the same one rate, 0.005, which trial runs of the rotary kind on the
+validation part suggested; the last epoch is taken. The test accuracy is that of snippets of 4 to
+16, 17 to 24, 25 to 32 and 33 to 48 words, none cut. Each seed draws other weights and another order,
 the same in both frameworks and in every row with that seed.
 """
 
@@ -24,7 +24,7 @@ CONFIG = {"width": 32, "heads": 4, "epochs": 5, "batch": 64, "longest": 48}
 BAND = {"validation_accuracy": 0.04, "test_16": 0.03, "test_24": 0.05, "test_32": 0.06,
         "test_48": 0.08}
 KINDS = ("sinusoidal", "learned", "rotary")
-RATES = (0.003, 0.01)
+RATES = (0.005,)
 LENGTHS = {"test_16": (4, 16), "test_24": (17, 24), "test_32": (25, 32), "test_48": (33, 48)}
 SEEDS = 5
 

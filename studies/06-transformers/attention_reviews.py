@@ -2,7 +2,7 @@
 
 Snippets of film reviews, cut after 40 words, words that occur less than three times one unknown
 word. 'mean' is one layer on the mean of the words' vectors; 'attention' puts one layer of
-self-attention with rotary positions before the mean (width 32, 4 heads). 4 epochs of each
+self-attention with rotary positions before the mean (width 32, 4 heads). 3 epochs of each
 framework's own Adam in batches of 64. Both get the same two rates; the rate is chosen by the
 validation accuracy. Every run is judged at the epoch that is best in validation, for both rivals
 alike. Each seed draws other weights and another order, the same in both frameworks and in every
@@ -18,7 +18,7 @@ from course_lib.data import load
 from course_lib.metrics import accuracy
 from course_lib.scratch.bag_of_words import encode, word_ids
 
-CONFIG = {"width": 32, "heads": 4, "epochs": 4, "batch": 64, "words": 40}
+CONFIG = {"width": 32, "heads": 4, "epochs": 3, "batch": 64, "words": 40}
 BAND = {"validation_accuracy": 0.02, "test_accuracy": 0.02}
 RATES = (0.001, 0.003)
 SEEDS = 5

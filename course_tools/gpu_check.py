@@ -102,6 +102,17 @@ TWINS: tuple[Twin, ...] = (
         batch="course_tools.gpu_parts:ids_and_labels",
     ),
     Twin(
+        name="attention",
+        page="06-transformers/attention",
+        torch_model="course_lib.pytorch.attention:TorchAttentionText",
+        tf_model="course_lib.tensorflow.attention:TFAttentionText",
+        torch_step="course_lib.pytorch.pooled_text:plain_step_torch",
+        tf_step="course_lib.tensorflow.pooled_text:plain_step_tf",
+        sizes={"tokens": 2048, "width": 64, "heads": 4, "classes": 2, "positions": "rotary"},
+        settings=(0.5,),
+        batch="course_tools.gpu_parts:ids_and_labels",
+    ),
+    Twin(
         name="text-mlp",
         page="02-architectures/mlp",
         torch_model="course_lib.pytorch.text_mlp:TorchTextMLP",

@@ -8,8 +8,9 @@ In Colab anywidget itself switches on ``google.colab.output.enable_custom_widget
 Colab asks of widgets that are not its own. Not yet tried in Colab.
 """
 
+from course_lib.widgets.attention import AttentionWidget
 from course_lib.widgets.convolution import ConvolutionWidget
 from course_lib.widgets.descent import DescentWidget
 from course_lib.widgets.graph import GraphWidget
 
-__all__ = ["ConvolutionWidget", "DescentWidget", "GraphWidget"]
+__all__ = ["AttentionWidget", "ConvolutionWidget", "DescentWidget", "GraphWidget"]

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from course_lib.scratch.gradient_descent import gradient_descent
 from course_lib.scratch.convolution import convolve
-from course_lib.widgets import ConvolutionWidget, DescentWidget, GraphWidget, base
+from course_lib.widgets import AttentionWidget, ConvolutionWidget, DescentWidget, GraphWidget, base
 from traitlets import TraitError
 
-WIDGETS = [ConvolutionWidget, DescentWidget, GraphWidget]
+WIDGETS = [AttentionWidget, ConvolutionWidget, DescentWidget, GraphWidget]
 EACH = pytest.mark.parametrize("kind", WIDGETS)
 
 
@@ -223,5 +223,5 @@ def test_the_modules_travel_in_the_wheel(root, tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     written = sorted(path.name for path in base.HERE.glob("*.js"))
-    assert written == ["base.js", "convolution.js", "descent.js", "graph.js"]
+    assert written == ["attention.js", "base.js", "convolution.js", "descent.js", "graph.js"]
     assert {f"course_lib/widgets/{name}" for name in written} <= set(names)

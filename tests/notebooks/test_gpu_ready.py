@@ -70,6 +70,22 @@ def pooled_text_tf(names):
     return model, tf.ones((8, 5), tf.int64), tf.zeros(8, tf.int64), optimizer
 
 
+def attention_torch(names):
+    """The arguments of step_torch of attention: ids, labels and an optimizer."""
+    with torch.device("meta"):
+        model = names["TorchAttentionText"](20, 8, 2, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    ids = torch.ones(8, 5, dtype=torch.int64)
+    return model, ids, torch.zeros(8, dtype=torch.int64), optimizer, names["cross_entropy_torch"]
+
+
+def attention_tf(names):
+    """The arguments of its step_tf."""
+    model, optimizer = names["TFAttentionText"](20, 8, 2, 2), tf.keras.optimizers.SGD(0.5)
+    optimizer.build(model.trainable_variables)
+    return model, tf.ones((8, 5), tf.int64), tf.zeros(8, tf.int64), optimizer, names["cross_entropy_tf"]
+
+
 def lenet_torch(names):
     """The arguments of step_torch of cnn: images, labels and an optimizer."""
     with torch.device("meta"):
@@ -197,6 +213,7 @@ def residual_tf(names):
 
 # How to call the step functions of a notebook: names defined on it -> arguments.
 STEPS = {
+    "attention": (attention_torch, attention_tf),
     "autograd": (residual_torch, residual_tf),
     "adam": (adam_torch, adam_tf),
     "adamw-and-schedules": (scheduled_torch, scheduled_tf),

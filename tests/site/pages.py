@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 
 import nbformat
-from course_lib.widgets import ConvolutionWidget, DescentWidget, GraphWidget
+from course_lib.widgets import AttentionWidget, ConvolutionWidget, DescentWidget, GraphWidget
 from course_tools.editions import read_source
 
 HEAD = """---
@@ -180,9 +180,12 @@ WITH_CONVOLUTION = WITH_WIDGET.replace("DescentWidget()", "ConvolutionWidget()")
     "A page with a widget\n", "A page with another widget\n", 1)
 WITH_GRAPH = WITH_WIDGET.replace("DescentWidget()", "GraphWidget()").replace(
     "A page with a widget\n", "A page with a third widget\n", 1)
+WITH_ATTENTION = WITH_WIDGET.replace("DescentWidget()", "AttentionWidget()").replace(
+    "A page with a widget\n", "A page with a fourth widget\n", 1)
 
 # A cell that is one of these calls shows that widget.
-WIDGETS = {f"{kind.__name__}()": kind for kind in (ConvolutionWidget, DescentWidget, GraphWidget)}
+WIDGETS = {f"{kind.__name__}()": kind for kind in (
+    AttentionWidget, ConvolutionWidget, DescentWidget, GraphWidget)}
 
 STAMP = {
     "versions": {"python": "3.11.5", "torch": "2.13.0", "tensorflow": "2.21.0"},

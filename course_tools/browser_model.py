@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from course_lib.pytorch.transformer import TorchTransformer
     from course_lib.scratch import ngram
+    from course_lib.scratch.bpe import Tokenizer
+    from course_lib.scratch.transformer import TransformerConfig
 
 FILES = ("model.js", "weights.js", "counts.js")
 BASE = 0.95  # shares of the table are stored as whole powers of it, in one byte
@@ -41,6 +44,60 @@ def quantise(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     safe = np.where(scales > 0, scales, 1).astype(np.float64)
     whole = np.clip(np.rint(weights / safe[:, None]), -127, 127).astype(np.int8)
     return whole, scales
+
+
+# What model.js computes; any other switch of a TransformerConfig would need code there.
+NEEDED = {
+    "causal": True, "pre_norm": True, "final_norm": True, "positions": "rotary", "norm": "rms",
+    "activation": "swiglu", "bias": False, "tied": True, "segments": 0, "embedding_norm": False,
+    "mlm_head": False}
+
+
+def config_of(config: TransformerConfig) -> dict[str, float]:
+    """What model.js must know of a configuration; ``ValueError`` where it cannot compute it."""
+    for name, needed in NEEDED.items():
+        if getattr(config, name) != needed:
+            raise ValueError(f"{name} is {getattr(config, name)!r}, but model.js computes only"
+                             f" {needed!r}: train with that, or teach it to model.js")
+    sizes = {"width": config.width, "hidden": config.hidden, "vocabulary": config.vocabulary}
+    odd = [f"{name} {size}" for name, size in sizes.items() if size % 4]
+    if odd or config.kv_heads != config.heads:
+        raise ValueError(f"model.js takes four rows at a time and as many key heads as query"
+                         f" heads: {', '.join(odd) or f'{config.kv_heads} key heads'} cannot be")
+    return sizes | {
+        "layers": config.layers, "heads": config.heads, "context": config.context,
+        "rotary_base": config.rotary_base, "epsilon": config.norm_epsilon,
+        "embedding_scale": config.embedding_scale}
+
+
+def params_of(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A TorchTransformer's state, as arrays, under the names of model.js."""
+    layers = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
+    params = {"embedding": state["embedding.weight"]}
+    for i in range(layers):
+        block = f"blocks.{i}."
+        q, k, v = np.split(state[block + "attention.qkv.weight"], 3)
+        params |= {
+            f"{i}.norm1": state[block + "norm1.weight"], f"{i}.q": q, f"{i}.k": k, f"{i}.v": v,
+            f"{i}.out": state[block + "attention.out.weight"],
+            f"{i}.norm2": state[block + "norm2.weight"],
+            f"{i}.gate": state[block + "ffn.gate.weight"],
+            f"{i}.up": state[block + "ffn.up.weight"],
+            f"{i}.down": state[block + "ffn.down.weight"]}
+    return params | {"norm": state["final_norm.weight"]}
+
+
+def state_of(params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The other way round: a TorchTransformer's state from parameters named as in model.js."""
+    state = {"embedding.weight": params["embedding"], "final_norm.weight": params["norm"]}
+    for i in sorted({name.split(".")[0] for name in params if "." in name}):
+        block = f"blocks.{i}."
+        state[block + "attention.qkv.weight"] = np.concatenate(
+            [params[f"{i}.{name}"] for name in "qkv"])
+        state[block + "attention.out.weight"] = params[f"{i}.out"]
+        for name in ("norm1", "norm2", "ffn.gate", "ffn.up", "ffn.down"):
+            state[f"{block}{name}.weight"] = params[f"{i}.{name.split('.')[-1]}"]
+    return state
 
 
 def pack_weights(
@@ -123,12 +180,14 @@ def unpack_counts(text: str) -> tuple[np.ndarray, list[dict[tuple[int, ...], dic
             for _ in range(_read_varint(place)):
                 token += 1 + _read_varint(place)
                 shares[token] = content["base"] ** next(place)
-            table[tuple(number // vocabulary**n % vocabulary for n in range(order - 2, -1, -1))] = shares
+            table[_context(number, order - 1, vocabulary)] = shares
         tables.append(table)
     return single, tables
 
 
-def probability(single: np.ndarray, tables: Sequence[Table], ids: Sequence[int], token: int) -> float:
+def probability(
+    single: np.ndarray, tables: Sequence[Table], ids: Sequence[int], token: int,
+) -> float:
     """P(token | ids) of a table: from order to order, share + what is left · lower order."""
     p = float(single[token])
     for length, table in enumerate(tables, start=1):
@@ -178,7 +237,7 @@ def _kept(order: int, table: ngram.Table, shares: np.ndarray, kept: np.ndarray,
     """Context -> shares of the n-grams that stay; the context as token ids."""
     found = {}
     for gram, share in zip(table.grams[kept].tolist(), shares[kept].tolist()):
-        context = tuple(gram // base**n % base for n in range(order - 1, 0, -1))
+        context = _context(gram // base, order - 1, base)
         found.setdefault(context, {})[gram % base] = share
     return found
 
@@ -188,6 +247,10 @@ def _number(context: tuple[int, ...], vocabulary: int) -> int:
     for token in context:
         number = number * vocabulary + token
     return number
+
+
+def _context(number: int, length: int, vocabulary: int) -> tuple[int, ...]:
+    return tuple(number // vocabulary**n % vocabulary for n in range(length - 1, -1, -1))
 
 
 def _entries(shares: Mapping[int, float]) -> bytes:
@@ -255,3 +318,24 @@ def about_sample(record: Mapping) -> str:
 
 def _one_line(text: str) -> str:
     return " / ".join(line for line in text.split("\n") if line)
+
+
+def load_packed(folder: Path, dtype: str = "float32") -> tuple[Tokenizer, TorchTransformer]:
+    """The tokenizer and the model of ``weights.js``, with the numbers that a page computes with."""
+    import torch
+
+    from course_lib.pytorch.transformer import TorchTransformer
+    from course_lib.scratch.bpe import Tokenizer
+    from course_lib.scratch.transformer import TransformerConfig
+
+    params, content = unpack_weights((folder / "weights.js").read_text("utf-8"))
+    sizes, merges = content["config"], content["merges"]
+    config = TransformerConfig(
+        ffn_width=sizes["hidden"], norm_epsilon=sizes["epsilon"], dtype=dtype, **NEEDED,
+        **{name: size for name, size in sizes.items() if name not in ("hidden", "epsilon")})
+    model = TorchTransformer(config)
+    kind = getattr(torch, dtype)
+    model.load_state_dict({name: torch.tensor(np.array(values), dtype=kind)
+                           for name, values in state_of(params).items()})
+    tokenizer = Tokenizer(zip(merges[::2], merges[1::2]), content["special_tokens"])
+    return tokenizer, model.eval()

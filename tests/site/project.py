@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pages import FIRST, SECOND, WITH_CONVOLUTION, WITH_GRAPH, WITH_WIDGET, write_page
+from pages import FIRST, SECOND, WITH_CONVOLUTION, WITH_GRAPH, WITH_LIVE, WITH_WIDGET, write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 TOC = """format: jb-book
@@ -22,6 +22,7 @@ parts:
       - file: book/02-made-up/widget
       - file: book/02-made-up/convolution
       - file: book/02-made-up/graph
+      - file: book/02-made-up/live
       - file: book/references
 """
 BIBLIOGRAPHY = """@book{made2020,
@@ -51,6 +52,7 @@ def made_up(folder: Path) -> Path:
     write_page(folder, "02-made-up/widget", WITH_WIDGET)
     write_page(folder, "02-made-up/convolution", WITH_CONVOLUTION)
     write_page(folder, "02-made-up/graph", WITH_GRAPH)
+    write_page(folder, "02-made-up/live", WITH_LIVE)
     return folder
 
 

@@ -383,9 +383,9 @@ def _live_gpt(page: _Page, here: int) -> str:
         raise page.wrong(here, f"the record of the packed model cannot be read: {error}") from None
     inside = page.path.relative_to(page.book.root).with_suffix(".html").as_posix()
     there = f"{page.book.website}/{inside}#live-gpt" if page.book.website else ""
-    site = _linked("on the website", there)
-    return (f"{about_sample(record)}\n\n```text\n{record['start']}{record['sample']}\n```\n\n"
-            f"The model itself writes on {site}, in your browser.")
+    sample = (record["start"] + record["sample"]).strip("\n")
+    return (f"{about_sample(record)}\n\n```text\n{sample}\n```\n\n"
+            f"The model itself writes on {_linked('the website', there)}, in your browser.")
 
 
 def _figure(page: _Page, directive: Directive, here: int, below: int) -> str:

@@ -14,7 +14,7 @@
 
   const body = () => `
     <label class="live-name" for="live-text">A beginning, and what follows</label>
-    <textarea id="live-text" rows="8" spellcheck="false" autocomplete="off"></textarea>
+    <textarea id="live-text" rows="6" spellcheck="false" autocomplete="off"></textarea>
     <div class="live-buttons">
       <button type="button" class="live-main live-write">Write on</button>
       <button type="button" class="live-one">One token</button>
@@ -232,7 +232,7 @@
       const { id, p } = step(), { shown, spoken } = names(tokenizer.tokens[id]);
       show();
       drawBars();
-      tell(`It drew ${shown}, with probability ${percent(p)}.`);
+      tell(`It drew “${shown}”, with probability ${percent(p)}.`);
       say(`${spoken}, ${percent(p)}`);
     });
     again.addEventListener("click", () => {

@@ -200,22 +200,23 @@ def probability(
 def trim(model: ngram.KneserNey, most: int) -> tuple[np.ndarray, list[Table]]:
     """A fitted table of order 3, of whose longer n-grams only the ``most`` useful ones stay.
 
-    An n-gram is as useful as its count times the logarithm by which its own share raises its
-    probability (Seymore and Rosenfeld 1996, doi:10.1109/ICSLP.1996.607084). N-grams with a start
-    mark go. What a trimmed n-gram had falls to the shorter context.
+    An n-gram is as useful as its count times the logarithm of its probability over what the
+    shorter context gives (Seymore and Rosenfeld 1996, doi:10.1109/ICSLP.1996.607084). N-grams
+    with a start mark go. What a trimmed n-gram had falls to the shorter context.
     """
     if model.order != 3 or not model.tables:
         raise ValueError(f"trim takes a fitted table of order 3, not of order {model.order}")
     one, two, three = model.tables
     single = np.full(model.vocab_size, one.left[0] / model.vocab_size)
     single[one.grams] += _shares(one, model.base)[0]
+    lower2 = single[two.grams % model.base]
     share2, left2 = _shares(two, model.base)
-    lower2 = left2 * single[two.grams % model.base]
-    share3, left3 = _shares(three, model.base)
     ends = np.searchsorted(two.grams, three.grams % model.base**2)
-    lower3 = left3 * (share2 + lower2)[ends]
+    lower3 = (share2 + left2 * lower2)[ends]
+    share3, left3 = _shares(three, model.base)
     seen = np.bincount(ends, three.counts, len(two.grams))  # how often each pair occurs
-    useful = [seen * np.log1p(share2 / lower2), three.counts * np.log1p(share3 / lower3)]
+    useful = [seen * np.log(share2 / lower2 + left2),
+              three.counts * np.log(share3 / lower3 + left3)]
     for score, table in zip(useful, (two, three)):
         score[table.grams // model.base % model.base == model.vocab_size] = 0
         score[table.grams // model.base**2 == model.vocab_size] = 0

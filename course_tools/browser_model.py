@@ -59,12 +59,11 @@ def config_of(config: TransformerConfig) -> dict[str, float]:
         if getattr(config, name) != needed:
             raise ValueError(f"{name} is {getattr(config, name)!r}, but model.js computes only"
                              f" {needed!r}: train with that, or teach it to model.js")
-    sizes = {"width": config.width, "hidden": config.hidden, "vocabulary": config.vocabulary}
-    odd = [f"{name} {size}" for name, size in sizes.items() if size % 4]
-    if odd or config.kv_heads != config.heads:
-        raise ValueError(f"model.js takes four rows at a time and as many key heads as query"
-                         f" heads: {', '.join(odd) or f'{config.kv_heads} key heads'} cannot be")
-    return sizes | {
+    if config.kv_heads != config.heads:
+        raise ValueError(f"model.js takes as many key heads as query heads, not {config.kv_heads}"
+                         f" and {config.heads}")
+    return {
+        "width": config.width, "hidden": config.hidden, "vocabulary": config.vocabulary,
         "layers": config.layers, "heads": config.heads, "context": config.context,
         "rotary_base": config.rotary_base, "epsilon": config.norm_epsilon,
         "embedding_scale": config.embedding_scale}
@@ -218,10 +217,10 @@ def trim(model: ngram.KneserNey, most: int) -> tuple[np.ndarray, list[Table]]:
     useful = [seen * np.log(share2 / lower2 + left2),
               three.counts * np.log(share3 / lower3 + left3)]
     for score, table in zip(useful, (two, three)):
-        score[table.grams // model.base % model.base == model.vocab_size] = 0
-        score[table.grams // model.base**2 == model.vocab_size] = 0
-    least = max(np.sort(np.concatenate(useful))[::-1][:most][-1], 1e-12)
-    stays = [score >= least for score in useful]
+        score[table.grams // model.base % model.base == model.vocab_size] = -np.inf
+        score[table.grams // model.base**2 == model.vocab_size] = -np.inf
+    least = np.sort(np.concatenate(useful))[::-1][:most][-1]
+    stays = [(score >= least) & np.isfinite(score) for score in useful]
     return single, [_kept(2, two, share2, stays[0], model.base),
                     _kept(3, three, share3, stays[1], model.base)]
 

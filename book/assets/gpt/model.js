@@ -80,8 +80,8 @@
 
   /** out[row] = weights[row] · x, four rows at a time. */
   function multiply(weights, x, out) {
-    const n = x.length;
-    for (let row = 0, at = 0; row < out.length; row += 4, at += 4 * n) {
+    const n = x.length, fours = out.length - (out.length % 4);
+    for (let row = 0, at = 0; row < fours; row += 4, at += 4 * n) {
       let a = 0, b = 0, c = 0, d = 0;
       for (let i = 0, w = at; i < n; i += 1, w += 1) {
         a += weights[w] * x[i];
@@ -93,6 +93,11 @@
       out[row + 1] = b;
       out[row + 2] = c;
       out[row + 3] = d;
+    }
+    for (let row = fours; row < out.length; row += 1) {
+      let sum = 0;
+      for (let i = 0; i < n; i += 1) sum += weights[row * n + i] * x[i];
+      out[row] = sum;
     }
     return out;
   }

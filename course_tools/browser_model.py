@@ -316,6 +316,18 @@ def about_sample(record: Mapping) -> str:
             " tokens.")
 
 
+def about_files(record: Mapping) -> str:
+    """What was rounded and trimmed for the page, and what that costs."""
+    bits = record["bits_per_byte"]
+    return (f"What you load: the model's weights as whole numbers from −127 to 127 with one scale a"
+            f" row (bits per byte on the validation plays {bits['float32']:.3f} before,"
+            f" {bits['int8']:.3f} after; KL divergence {record['kl']:.1e} nats a token; the same"
+            f" likeliest token in {100 * record['same_argmax']:.1f} %), and a Kneser–Ney table of"
+            f" order 3, of whose {record['entries_whole']:,} pairs and triples the"
+            f" {record['entries']:,} stay that add most ({bits['counts']:.3f} before,"
+            f" {bits['counts_trimmed']:.3f} after).")
+
+
 def _one_line(text: str) -> str:
     return " / ".join(line for line in text.split("\n") if line)
 

@@ -35,11 +35,11 @@ def model_of(state: Mapping[str, np.ndarray], heads: int, context: int):
 
 
 def pack_book(model, tokenizer, training: Sequence[str], held_out: Sequence[str],
-              folder: Path) -> dict:
+              folder: Path, source: str) -> dict:
     """Write weights.js, counts.js and record.json into a folder; return the record.
 
-    ``model`` is a trained TorchTransformer; ``training`` and ``held_out`` are texts: the table
-    counts the first, and all losses are those of the second.
+    ``model`` is a trained TorchTransformer, ``source`` says which; ``training`` and ``held_out``
+    are texts: the table counts the first, and all losses are those of the second.
     """
     state = {name: value.detach().numpy() for name, value in model.state_dict().items()}
     params, config = browser_model.params_of(state), browser_model.config_of(model.config)
@@ -47,7 +47,7 @@ def pack_book(model, tokenizer, training: Sequence[str], held_out: Sequence[str]
     (folder / "weights.js").write_text(weights, "utf-8")
     _, packed = browser_model.load_packed(folder)
     documents = [np.array(tokenizer.encode(text)) for text in held_out]
-    record = compared(model, packed, documents, held_out)
+    record = {"source": source} | compared(model, packed, documents, held_out)
     record["params"] = sum(values.size for values in params.values())
     counted = [tokenizer.encode(text) for text in training]
     counts, trimming = trimmed(counted, documents, held_out, len(tokenizer),

@@ -10,7 +10,7 @@ import hashlib
 from html import escape
 from pathlib import Path
 
-from course_tools.browser_model import FILES, about_sample, read_record
+from course_tools.browser_model import FILES, about_files, about_sample, read_record
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 FOLDER = "book/assets/gpt"
 BOX = """<div id="live-gpt" class="live-gpt" data-size="{size}" data-version="{version}"
  data-start="{start}"><div class="live-sample"><p class="live-quiet">{about}</p>
-<pre>{sample}</pre></div></div>"""
+<pre>{sample}</pre></div><p class="live-quiet">{files}</p></div>"""
 
 
 class LiveGPT(Directive):
@@ -37,8 +37,9 @@ class LiveGPT(Directive):
         size = sum(path.stat().st_size for path in files)
         version = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
         html = BOX.format(
-            size=f"{size / 1e6:.1f} MB", version=version, start=escape(record["start"], quote=True)
-            .replace("\n", "&#10;"), about=escape(about_sample(record)),
+            size=f"{size / 1e6:.1f} MB", version=version,
+            start=escape(record["start"]).replace("\n", "&#10;"),
+            about=escape(about_sample(record)), files=escape(about_files(record)),
             sample=escape(record["start"] + record["sample"]))
         env.metadata[env.docname]["live_gpt"] = True
         return [nodes.raw("", html, format="html")]

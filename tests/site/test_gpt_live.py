@@ -402,3 +402,11 @@ def test_it_fits_and_can_be_hit(made_up, width):
         for part in tab.locator("#live-gpt :is(button, input, textarea)").all():
             size = part.bounding_box()
             assert size["width"] >= 24 and size["height"] >= 24, part.evaluate("e => e.outerHTML")
+
+
+def test_what_was_rounded_and_trimmed_is_said(made_up, context):
+    tab = loaded(made_up, context)
+    said, bits = tab.locator("#live-gpt").inner_text(), record()["bits_per_byte"]
+    for name in ("float32", "int8", "counts", "counts_trimmed"):
+        assert f"{bits[name]:.3f}" in said
+    assert f"{record()['entries']:,} stay" in said

@@ -38,8 +38,10 @@ def quantise(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     A row's largest number becomes 127 or -127, so that no number moves by more than scale / 2.
     """
     if weights.ndim != 2 or not np.isfinite(weights).all():
-        raise ValueError(f"quantise takes finite numbers of shape (rows, columns),"
-                         f" not shape {weights.shape}; look at the training for nan")
+        raise ValueError(
+            f"quantise takes finite numbers of shape (rows, columns),"
+            f" not shape {weights.shape}; look at the training for nan"
+        )
     scales = (np.abs(weights).max(axis=1) / 127).astype(np.float32)
     safe = np.where(scales > 0, scales, 1).astype(np.float64)
     whole = np.clip(np.rint(weights / safe[:, None]), -127, 127).astype(np.int8)
@@ -48,25 +50,44 @@ def quantise(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 # What model.js computes; any other switch of a TransformerConfig would need code there.
 NEEDED = {
-    "causal": True, "pre_norm": True, "final_norm": True, "positions": "rotary", "norm": "rms",
-    "activation": "swiglu", "bias": False, "tied": True, "segments": 0, "embedding_norm": False,
-    "mlm_head": False}
+    "causal": True,
+    "pre_norm": True,
+    "final_norm": True,
+    "positions": "rotary",
+    "norm": "rms",
+    "activation": "swiglu",
+    "bias": False,
+    "tied": True,
+    "segments": 0,
+    "embedding_norm": False,
+    "mlm_head": False,
+}
 
 
 def config_of(config: TransformerConfig) -> dict[str, float]:
     """What model.js must know of a configuration; ``ValueError`` where it cannot compute it."""
     for name, needed in NEEDED.items():
         if getattr(config, name) != needed:
-            raise ValueError(f"{name} is {getattr(config, name)!r}, but model.js computes only"
-                             f" {needed!r}: train with that, or teach it to model.js")
+            raise ValueError(
+                f"{name} is {getattr(config, name)!r}, but model.js computes only"
+                f" {needed!r}: train with that, or teach it to model.js"
+            )
     if config.kv_heads != config.heads:
-        raise ValueError(f"model.js takes as many key heads as query heads, not {config.kv_heads}"
-                         f" and {config.heads}")
+        raise ValueError(
+            f"model.js takes as many key heads as query heads, not {config.kv_heads}"
+            f" and {config.heads}"
+        )
     return {
-        "width": config.width, "hidden": config.hidden, "vocabulary": config.vocabulary,
-        "layers": config.layers, "heads": config.heads, "context": config.context,
-        "rotary_base": config.rotary_base, "epsilon": config.norm_epsilon,
-        "embedding_scale": config.embedding_scale}
+        "width": config.width,
+        "hidden": config.hidden,
+        "vocabulary": config.vocabulary,
+        "layers": config.layers,
+        "heads": config.heads,
+        "context": config.context,
+        "rotary_base": config.rotary_base,
+        "epsilon": config.norm_epsilon,
+        "embedding_scale": config.embedding_scale,
+    }
 
 
 def params_of(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -77,12 +98,16 @@ def params_of(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         block = f"blocks.{i}."
         q, k, v = np.split(state[block + "attention.qkv.weight"], 3)
         params |= {
-            f"{i}.norm1": state[block + "norm1.weight"], f"{i}.q": q, f"{i}.k": k, f"{i}.v": v,
+            f"{i}.norm1": state[block + "norm1.weight"],
+            f"{i}.q": q,
+            f"{i}.k": k,
+            f"{i}.v": v,
             f"{i}.out": state[block + "attention.out.weight"],
             f"{i}.norm2": state[block + "norm2.weight"],
             f"{i}.gate": state[block + "ffn.gate.weight"],
             f"{i}.up": state[block + "ffn.up.weight"],
-            f"{i}.down": state[block + "ffn.down.weight"]}
+            f"{i}.down": state[block + "ffn.down.weight"],
+        }
     return params | {"norm": state["final_norm.weight"]}
 
 
@@ -92,7 +117,8 @@ def state_of(params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     for i in sorted({name.split(".")[0] for name in params if "." in name}):
         block = f"blocks.{i}."
         state[block + "attention.qkv.weight"] = np.concatenate(
-            [params[f"{i}.{name}"] for name in "qkv"])
+            [params[f"{i}.{name}"] for name in "qkv"]
+        )
         state[block + "attention.out.weight"] = params[f"{i}.out"]
         for name in ("norm1", "norm2", "ffn.gate", "ffn.up", "ffn.down"):
             state[f"{block}{name}.weight"] = params[f"{i}.{name.split('.')[-1]}"]
@@ -100,7 +126,9 @@ def state_of(params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def pack_weights(
-    params: Mapping[str, np.ndarray], config: Mapping[str, float], tokenizer,
+    params: Mapping[str, np.ndarray],
+    config: Mapping[str, float],
+    tokenizer,
 ) -> str:
     """The text of ``weights.js``: matrices as int8 by rows, vectors as float32.
 
@@ -120,9 +148,12 @@ def pack_weights(
             data += scales.astype("<f4").tobytes()
         tensors.append(about)
     content = {
-        "config": dict(config), "special_tokens": list(tokenizer.special_tokens),
-        "merges": [i for pair in tokenizer.merges for i in pair], "tensors": tensors,
-        "data": base64.b64encode(bytes(data)).decode()}
+        "config": dict(config),
+        "special_tokens": list(tokenizer.special_tokens),
+        "merges": [i for pair in tokenizer.merges for i in pair],
+        "tensors": tensors,
+        "data": base64.b64encode(bytes(data)).decode(),
+    }
     return _script("weights", content)
 
 
@@ -160,8 +191,12 @@ def pack_counts(single: np.ndarray, tables: Sequence[Table]) -> str:
         for context in sorted(named):
             data += _varint(context - last - 1) + _entries(named[context])
             last = context
-    content = {"vocabulary": len(single), "orders": len(tables) + 1, "base": BASE,
-               "data": base64.b64encode(bytes(data)).decode()}
+    content = {
+        "vocabulary": len(single),
+        "orders": len(tables) + 1,
+        "base": BASE,
+        "data": base64.b64encode(bytes(data)).decode(),
+    }
     return _script("counts", content)
 
 
@@ -170,7 +205,7 @@ def unpack_counts(text: str) -> tuple[np.ndarray, list[dict[tuple[int, ...], dic
     content = _content("counts", text)
     data, vocabulary = base64.b64decode(content["data"]), content["vocabulary"]
     single = np.frombuffer(data, "<f4", vocabulary).astype(np.float64)
-    place, tables = iter(data[4 * vocabulary:]), []
+    place, tables = iter(data[4 * vocabulary :]), []
     for order in range(2, content["orders"] + 1):
         table, number = {}, -1
         for _ in range(_read_varint(place)):
@@ -185,7 +220,10 @@ def unpack_counts(text: str) -> tuple[np.ndarray, list[dict[tuple[int, ...], dic
 
 
 def probability(
-    single: np.ndarray, tables: Sequence[Table], ids: Sequence[int], token: int,
+    single: np.ndarray,
+    tables: Sequence[Table],
+    ids: Sequence[int],
+    token: int,
 ) -> float:
     """P(token | ids) of a table: from order to order, share + what is left · lower order."""
     p = float(single[token])
@@ -214,15 +252,19 @@ def trim(model: ngram.KneserNey, most: int) -> tuple[np.ndarray, list[Table]]:
     lower3 = (share2 + left2 * lower2)[ends]
     share3, left3 = _shares(three, model.base)
     seen = np.bincount(ends, three.counts, len(two.grams))  # how often each pair occurs
-    useful = [seen * np.log(share2 / lower2 + left2),
-              three.counts * np.log(share3 / lower3 + left3)]
-    for score, table in zip(useful, (two, three)):
+    useful = [
+        seen * np.log(share2 / lower2 + left2),
+        three.counts * np.log(share3 / lower3 + left3),
+    ]
+    for score, table in zip(useful, (two, three), strict=True):
         score[table.grams // model.base % model.base == model.vocab_size] = -np.inf
         score[table.grams // model.base**2 == model.vocab_size] = -np.inf
     least = np.sort(np.concatenate(useful))[::-1][:most][-1]
     stays = [(score >= least) & np.isfinite(score) for score in useful]
-    return single, [_kept(2, two, share2, stays[0], model.base),
-                    _kept(3, three, share3, stays[1], model.base)]
+    return single, [
+        _kept(2, two, share2, stays[0], model.base),
+        _kept(3, three, share3, stays[1], model.base),
+    ]
 
 
 def _shares(table: ngram.Table, base: int) -> tuple[np.ndarray, np.ndarray]:
@@ -232,11 +274,10 @@ def _shares(table: ngram.Table, base: int) -> tuple[np.ndarray, np.ndarray]:
     return (table.counts - cut) / table.totals[row], table.left[row]
 
 
-def _kept(order: int, table: ngram.Table, shares: np.ndarray, kept: np.ndarray,
-          base: int) -> Table:
+def _kept(order: int, table: ngram.Table, shares: np.ndarray, kept: np.ndarray, base: int) -> Table:
     """Context -> shares of the n-grams that stay; the context as token ids."""
     found = {}
-    for gram, share in zip(table.grams[kept].tolist(), shares[kept].tolist()):
+    for gram, share in zip(table.grams[kept].tolist(), shares[kept].tolist(), strict=True):
         context = _context(gram // base, order - 1, base)
         found.setdefault(context, {})[gram % base] = share
     return found
@@ -299,9 +340,11 @@ def _script(name: str, content: dict) -> str:
 def _content(name: str, text: str) -> dict:
     start = _script(name, {})[:-4]
     if not text.startswith(start):
-        raise ValueError(f"this is no file of {name}: it does not begin with {start!r};"
-                         " write it with pack_" + name)
-    return json.loads(text[len(start):].rstrip().rstrip(";"))
+        raise ValueError(
+            f"this is no file of {name}: it does not begin with {start!r};"
+            " write it with pack_" + name
+        )
+    return json.loads(text[len(start) :].rstrip().rstrip(";"))
 
 
 def read_record(folder: Path) -> dict:
@@ -311,21 +354,25 @@ def read_record(folder: Path) -> dict:
 
 def about_sample(record: Mapping) -> str:
     """The sample's heading: what wrote it, and how it was drawn."""
-    return (f"A recorded sample: what the trained model wrote after “{_one_line(record['start'])}”,"
-            f" drawn at temperature {record['temperature']} from the {record['top_k']} likeliest"
-            " tokens.")
+    return (
+        f"A recorded sample: what the trained model wrote after “{_one_line(record['start'])}”,"
+        f" drawn at temperature {record['temperature']} from the {record['top_k']} likeliest"
+        " tokens."
+    )
 
 
 def about_files(record: Mapping) -> str:
     """What was rounded and trimmed for the page, and what that costs."""
     bits = record["bits_per_byte"]
-    return (f"What you load: the model's weights as whole numbers from −127 to 127 with one scale a"
-            f" row (bits per byte on the validation plays {bits['float32']:.3f} before,"
-            f" {bits['int8']:.3f} after; KL divergence {record['kl']:.1e} nats a token; the same"
-            f" likeliest token in {100 * record['same_argmax']:.1f} %), and a Kneser–Ney table of"
-            f" order 3, of whose {record['entries_whole']:,} pairs and triples the"
-            f" {record['entries']:,} stay that add most ({bits['counts']:.3f} before,"
-            f" {bits['counts_trimmed']:.3f} after).")
+    return (
+        f"What you load: the model's weights as whole numbers from −127 to 127 with one scale a"
+        f" row (bits per byte on the validation plays {bits['float32']:.3f} before,"
+        f" {bits['int8']:.3f} after; KL divergence {record['kl']:.1e} nats a token; the same"
+        f" likeliest token in {100 * record['same_argmax']:.1f} %), and a Kneser–Ney table of"
+        f" order 3, of whose {record['entries_whole']:,} pairs and triples the"
+        f" {record['entries']:,} stay that add most ({bits['counts']:.3f} before,"
+        f" {bits['counts_trimmed']:.3f} after)."
+    )
 
 
 def _one_line(text: str) -> str:
@@ -343,11 +390,19 @@ def load_packed(folder: Path, dtype: str = "float32") -> tuple[Tokenizer, TorchT
     params, content = unpack_weights((folder / "weights.js").read_text("utf-8"))
     sizes, merges = content["config"], content["merges"]
     config = TransformerConfig(
-        ffn_width=sizes["hidden"], norm_epsilon=sizes["epsilon"], dtype=dtype, **NEEDED,
-        **{name: size for name, size in sizes.items() if name not in ("hidden", "epsilon")})
+        ffn_width=sizes["hidden"],
+        norm_epsilon=sizes["epsilon"],
+        dtype=dtype,
+        **NEEDED,
+        **{name: size for name, size in sizes.items() if name not in ("hidden", "epsilon")},
+    )
     model = TorchTransformer(config)
     kind = getattr(torch, dtype)
-    model.load_state_dict({name: torch.tensor(np.array(values), dtype=kind)
-                           for name, values in state_of(params).items()})
-    tokenizer = Tokenizer(zip(merges[::2], merges[1::2]), content["special_tokens"])
+    model.load_state_dict(
+        {
+            name: torch.tensor(np.array(values), dtype=kind)
+            for name, values in state_of(params).items()
+        }
+    )
+    tokenizer = Tokenizer(zip(merges[::2], merges[1::2], strict=True), content["special_tokens"])
     return tokenizer, model.eval()

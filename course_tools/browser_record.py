@@ -27,15 +27,22 @@ def model_of(state: Mapping[str, np.ndarray], heads: int, context: int):
     vocabulary, width = state["embedding.weight"].shape
     layers = sum(name.endswith("norm1.weight") for name in state)
     config = TransformerConfig(
-        vocabulary, width, layers, heads, context=context,
-        ffn_width=len(state["blocks.0.ffn.up.weight"]), **browser_model.NEEDED)
+        vocabulary,
+        width,
+        layers,
+        heads,
+        context=context,
+        ffn_width=len(state["blocks.0.ffn.up.weight"]),
+        **browser_model.NEEDED,
+    )
     model = TorchTransformer(config)
     model.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     return model.eval()
 
 
-def pack_book(model, tokenizer, training: Sequence[str], held_out: Sequence[str],
-              folder: Path, source: str) -> dict:
+def pack_book(
+    model, tokenizer, training: Sequence[str], held_out: Sequence[str], folder: Path, source: str
+) -> dict:
     """Write weights.js, counts.js and record.json into a folder; return the record.
 
     ``model`` is a trained TorchTransformer, ``source`` says which; ``training`` and ``held_out``
@@ -50,8 +57,9 @@ def pack_book(model, tokenizer, training: Sequence[str], held_out: Sequence[str]
     record = {"source": source} | compared(model, packed, documents, held_out)
     record["params"] = sum(values.size for values in params.values())
     counted = [tokenizer.encode(text) for text in training]
-    counts, trimming = trimmed(counted, documents, held_out, len(tokenizer),
-                               browser_model.LIMIT - len(weights))
+    counts, trimming = trimmed(
+        counted, documents, held_out, len(tokenizer), browser_model.LIMIT - len(weights)
+    )
     (folder / "counts.js").write_text(counts, "utf-8")
     record["bits_per_byte"] |= trimming.pop("bits_per_byte")
     record |= trimming | sample(packed, tokenizer)
@@ -66,22 +74,32 @@ def compared(model, packed, documents: Sequence[np.ndarray], texts: Sequence[str
 
     inputs, targets = map(torch.from_numpy, held_out_windows(documents, model.config.context))
     totals, tokens = np.zeros(4), 0
-    for x, y in zip(inputs.split(64), targets.split(64)):
+    for x, y in zip(inputs.split(64), targets.split(64), strict=True):
         scored = y != IGNORED
         with torch.inference_mode():
             logs = [F.log_softmax(one.logits(one(x)[scored]), dim=-1) for one in (model, packed)]
         totals += [
             (logs[0].exp() * (logs[0] - logs[1])).sum().item(),
             (logs[0].argmax(-1) == logs[1].argmax(-1)).sum().item(),
-            *(F.nll_loss(one, y[scored], reduction="sum").item() for one in logs)]
+            *(F.nll_loss(one, y[scored], reduction="sum").item() for one in logs),
+        ]
         tokens += int(scored.sum())
     bits = {"float32": bits_per_byte(totals[2], texts), "int8": bits_per_byte(totals[3], texts)}
-    return {"kl": totals[0] / tokens, "same_argmax": totals[1] / tokens, "tokens": tokens,
-            "bits_per_byte": bits}
+    return {
+        "kl": totals[0] / tokens,
+        "same_argmax": totals[1] / tokens,
+        "tokens": tokens,
+        "bits_per_byte": bits,
+    }
 
 
-def trimmed(counted: Sequence[Sequence[int]], documents: Sequence[np.ndarray],
-            texts: Sequence[str], vocabulary: int, room: int) -> tuple[str, dict]:
+def trimmed(
+    counted: Sequence[Sequence[int]],
+    documents: Sequence[np.ndarray],
+    texts: Sequence[str],
+    vocabulary: int,
+    room: int,
+) -> tuple[str, dict]:
     """The text of the largest table that fits into ``room`` bytes, and what trimming costs."""
     whole = KneserNey(3, vocabulary).fit(counted)
     most, text = room, " " * 3 * room
@@ -89,14 +107,19 @@ def trimmed(counted: Sequence[Sequence[int]], documents: Sequence[np.ndarray],
         most = int(most * room / len(text) * 0.995)
         text = browser_model.pack_counts(*browser_model.trim(whole, most))
     single, tables = browser_model.unpack_counts(text)
-    nats = -sum(math.log(browser_model.probability(single, tables, ids[max(0, t - 2):t], ids[t]))
-                for ids in map(np.ndarray.tolist, documents) for t in range(len(ids)))
+    nats = -sum(
+        math.log(browser_model.probability(single, tables, ids[max(0, t - 2) : t], ids[t]))
+        for ids in map(np.ndarray.tolist, documents)
+        for t in range(len(ids))
+    )
     return text, {
         "entries": sum(len(shares) for table in tables for shares in table.values()),
         "entries_whole": sum(len(table.grams) for table in whole.tables[1:]),
         "bits_per_byte": {
             "counts": bits_per_byte(sum(whole.losses(ids).sum() for ids in documents), texts),
-            "counts_trimmed": bits_per_byte(nats, texts)}}
+            "counts_trimmed": bits_per_byte(nats, texts),
+        },
+    }
 
 
 def sample(model, tokenizer) -> dict:
@@ -107,5 +130,11 @@ def sample(model, tokenizer) -> dict:
     ids = np.array([tokenizer.encode(START)])
     random = np.random.default_rng(SEED)
     ids = generate_torch(model, ids, STEPS, random, Sampling(TEMPERATURE, TOP_K))[0].tolist()
-    return {"start": START, "temperature": TEMPERATURE, "top_k": TOP_K, "seed": SEED, "ids": ids,
-            "sample": tokenizer.decode(ids)[len(START):]}
+    return {
+        "start": START,
+        "temperature": TEMPERATURE,
+        "top_k": TOP_K,
+        "seed": SEED,
+        "ids": ids,
+        "sample": tokenizer.decode(ids)[len(START) :],
+    }

@@ -31,9 +31,16 @@ def live_gpt(weights: Path, tokenizer: Path, heads: int, context: int) -> None:
     with np.load(weights) as state:
         model = browser_record.model_of(dict(state), heads, context)
     record = browser_record.pack_book(
-        model, Tokenizer.load(tokenizer), plays.train, plays.validation,
-        find_root() / "book/assets/gpt", weights.stem)
+        model,
+        Tokenizer.load(tokenizer),
+        plays.train,
+        plays.validation,
+        find_root() / "book/assets/gpt",
+        weights.stem,
+    )
     bits = ", ".join(f"{name} {value:.3f}" for name, value in record["bits_per_byte"].items())
-    click.echo(f"bits per byte: {bits}; KL {record['kl']:.1e} nats a token, the same arg max"
-               f" {record['same_argmax']:.1%}; {record['entries']:,} of"
-               f" {record['entries_whole']:,} n-grams. {record['start']}{record['sample']}")
+    click.echo(
+        f"bits per byte: {bits}; KL {record['kl']:.1e} nats a token, the same arg max"
+        f" {record['same_argmax']:.1%}; {record['entries']:,} of"
+        f" {record['entries_whole']:,} n-grams. {record['start']}{record['sample']}"
+    )

@@ -14,11 +14,12 @@ from course_lib.pytorch.transformer import TorchTransformer
 from course_lib.scratch.bpe import Tokenizer
 from course_lib.scratch.ngram import KneserNey
 from course_lib.scratch.transformer import TransformerConfig
-from course_tools import browser_model
+from course_tools import browser_model, browser_record
 
 FOLDER = Path(__file__).resolve().parents[2] / "book/assets/gpt"
 CONFIG = TransformerConfig(
-    vocabulary=264, width=16, layers=2, heads=2, context=8, ffn_width=21, **browser_model.NEEDED)
+    vocabulary=264, width=16, layers=2, heads=2, context=8, ffn_width=21, **browser_model.NEEDED
+)
 
 
 def a_state(config: TransformerConfig) -> dict[str, np.ndarray]:
@@ -72,10 +73,16 @@ def test_another_file_is_refused():
         browser_model.unpack_weights(browser_model.pack_counts(np.ones(2) / 2, []))
 
 
-@pytest.mark.parametrize(("switch", "words"), [
-    ({"positions": "learned"}, "positions is 'learned'"), ({"bias": True}, "bias is True"),
-    ({"norm": "layer"}, "norm is 'layer'"), ({"tied": False}, "tied is False"),
-    ({"key_value_heads": 1}, "not 1 and 2")])
+@pytest.mark.parametrize(
+    ("switch", "words"),
+    [
+        ({"positions": "learned"}, "positions is 'learned'"),
+        ({"bias": True}, "bias is True"),
+        ({"norm": "layer"}, "norm is 'layer'"),
+        ({"tied": False}, "tied is False"),
+        ({"key_value_heads": 1}, "not 1 and 2"),
+    ],
+)
 def test_what_the_page_cannot_compute_is_refused(switch, words):
     with pytest.raises(ValueError, match=words):
         browser_model.config_of(replace(CONFIG, **switch))
@@ -98,8 +105,13 @@ def counted():
 
 
 def losses(single, tables, texts):
-    return -np.mean([np.log(browser_model.probability(single, tables, text[:t], text[t]))
-                     for text in texts for t in range(2, len(text))])
+    return -np.mean(
+        [
+            np.log(browser_model.probability(single, tables, text[:t], text[t]))
+            for text in texts
+            for t in range(2, len(text))
+        ]
+    )
 
 
 def test_an_untrimmed_table_is_the_whole_one(counted):
@@ -146,9 +158,10 @@ def test_shares_are_rounded_down_to_powers():
     text = browser_model.pack_counts(single, [shares, pairs])
     back, tables = browser_model.unpack_counts(text)
     np.testing.assert_allclose(back, single, rtol=1e-6)
-    for table, wanted in zip(tables, (shares, pairs)):
+    for table, wanted in zip(tables, (shares, pairs), strict=True):
         assert {context: set(found) for context, found in table.items()} == {
-            context: set(found) for context, found in wanted.items()}
+            context: set(found) for context, found in wanted.items()
+        }
         for context, found in table.items():
             for token, share in found.items():
                 true = wanted[context][token]
@@ -165,6 +178,43 @@ def test_a_share_that_is_none_is_refused(share):
 def test_a_table_of_another_order_or_without_counts_is_refused(model):
     with pytest.raises(ValueError, match="fitted table of order 3"):
         browser_model.trim(model, 5)
+
+
+# --- packing ------------------------------------------------------------------------------------
+
+
+def test_packing_measures_writes_and_is_the_same_every_time(tmp_path, monkeypatch):
+    texts = [
+        "HAMLET:\nTo be, or not to be, that is the question.\n" * 5,
+        "What a piece of work!\n" * 9,
+    ]
+    tokenizer = Tokenizer.train(texts, 264, ())
+    monkeypatch.setattr(browser_model, "LIMIT", 19_000)
+    monkeypatch.setattr(browser_record, "STEPS", 20)
+    state = {name: value * 3 for name, value in a_state(CONFIG).items()}
+    model = browser_record.model_of(state, heads=2, context=8)
+    assert model.config == CONFIG
+    record = browser_record.pack_book(model, tokenizer, texts, texts[:1], tmp_path, "tiny")
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(files) == {"weights.js", "counts.js", "record.json"}
+    assert len(files["weights.js"]) + len(files["counts.js"]) <= 19_000
+    assert json.loads(files["record.json"]) == record
+    bits = record["bits_per_byte"]
+    assert 0 < record["kl"] < 0.1 and 0 < abs(bits["int8"] - bits["float32"]) < 0.1
+    assert record["tokens"] == len(tokenizer.encode(texts[0])) - 1
+    assert bits["counts"] < 1 and bits["counts"] <= bits["counts_trimmed"] < bits["float32"]
+    assert 0 < record["entries"] <= record["entries_whole"]
+    assert len(record["ids"]) == len(tokenizer.encode(record["start"])) + 20
+    browser_record.pack_book(model, tokenizer, texts, texts[:1], tmp_path, "tiny")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+def test_a_model_differs_from_itself_by_nothing():
+    model = browser_record.model_of(a_state(CONFIG), heads=2, context=8)
+    found = browser_record.compared(model, model, [np.arange(30)], ["x" * 60])
+    assert found["kl"] == 0 and found["same_argmax"] == 1 and found["tokens"] == 29
+    bits = found["bits_per_byte"]
+    assert bits["int8"] == bits["float32"] == pytest.approx(np.log2(264) * 29 / 60, rel=0.5)
 
 
 # --- the files of the book ----------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
+
 from course_lib.scratch.bpe import Tokenizer
 from course_lib.scratch.sampling import Sampling, token_probabilities
 from course_tools import browser_model
@@ -18,11 +19,19 @@ ADDRESS = "https://course.test/"
 PAGE = "book/02-made-up/live.html"
 FOLDER = Path(__file__).resolve().parents[2] / "book/assets/gpt"
 TEXTS = [
-    "", " ", "  ", "\n", "HAMLET:\nTo be, or not to be; that's the question.\n\n",
-    "We'll don't I'D you’ll 'tis ''s 's'm 're", "a  b   c\t\td \n e\r\nf \x0b\x0c\x85g\xa0h\u3000i\ufeffj",
-    "12 apples, ½ pear, ² ١٢٣ Ⅷ", "naïve Ærøskøbing Ἀχιλλεύς мир שלום مرحبا नमस्ते 今天天氣 한국어",
-    "👩‍👩‍👧 🇩🇪 e\u0301 \U0001f600x \x00\x01\x7f\xad\u200b\u2028\u2029", "[PAD]<|endoftext|>{}$#@!?--…—",
-    "x" * 300 + " " * 40 + "\n" * 9 + "'" * 7]
+    "",
+    " ",
+    "  ",
+    "\n",
+    "HAMLET:\nTo be, or not to be; that's the question.\n\n",
+    "We'll don't I'D you’ll 'tis ''s 's'm 're",
+    "a  b   c\t\td \n e\r\nf \x0b\x0c\x85g\xa0h\u3000i\ufeffj",
+    "12 apples, ½ pear, ² ١٢٣ Ⅷ",
+    "naïve Ærøskøbing Ἀχιλλεύς мир שלום مرحبا नमस्ते 今天天氣 한국어",
+    "👩‍👩‍👧 🇩🇪 e\u0301 \U0001f600x \x00\x01\x7f\xad\u200b\u2028\u2029",
+    "[PAD]<|endoftext|>{}$#@!?--…—",
+    "x" * 300 + " " * 40 + "\n" * 9 + "'" * 7,
+]
 
 
 # --- numbers --------------------------------------------------------------------------------
@@ -58,7 +67,7 @@ def logits_of(reference, ids):
     """Python's logits of the next token, from what the page reads of these ids."""
     context = reference.config.context
     over, away = len(ids) - context, context // 2 + 1
-    read = ids if over <= 0 else ids[-(-over // away) * away:]
+    read = ids if over <= 0 else ids[-(-over // away) * away :]
     with torch.inference_mode():
         return reference.logits(reference(torch.tensor([read])))[0, -1].numpy()
 
@@ -80,7 +89,9 @@ def test_the_cache_changes_nothing(module, reference):
     """Tokens one by one over the end of the context, then an edit in the middle."""
     ids = some_ids(200, 5, reference.config.vocabulary)
     walk = [ids[:n] for n in range(120, 200)] + [ids[:50] + ids[60:90], ids[:50], ids[:1], ids[:1]]
-    found = module.evaluate("walk => walk.map(ids => Array.from(model.transformer.logits(ids)))", walk)
+    found = module.evaluate(
+        "walk => walk.map(ids => Array.from(model.transformer.logits(ids)))", walk
+    )
     for n in (0, 8, 9, 72, 79, 80, 81, 82, 83):
         np.testing.assert_allclose(found[n], logits_of(reference, walk[n]), rtol=0, atol=1e-4)
 
@@ -101,7 +112,7 @@ def test_texts_become_the_ids_of_python(module, tokenizer):
     signs = "".join(TEXTS)
     texts = TEXTS + ["".join(chance.choices(signs, k=chance.randrange(1, 60))) for _ in range(500)]
     found = module.evaluate("texts => texts.map(text => model.tokenizer.encode(text))", texts)
-    for text, ids in zip(texts, found):
+    for text, ids in zip(texts, found, strict=True):
         assert ids == tokenizer.encode(text), repr(text)
     back = module.evaluate("all => all.map(ids => model.tokenizer.decode(ids))", found)
     assert back == [tokenizer.decode(ids) for ids in found] == texts
@@ -111,19 +122,25 @@ def test_another_tokenizers_merges_too(module):
     """Merges of letters that take several bytes, learned here; with a special token."""
     own = Tokenizer.train(TEXTS * 3, 500)
     texts = TEXTS + ["".join(random.Random(n).choices("".join(TEXTS), k=50)) for n in range(100)]
-    found = module.evaluate("""([merges, specials, texts]) => {
+    found = module.evaluate(
+        """([merges, specials, texts]) => {
         const own = new courseGPT.Tokenizer(merges.flat(), specials);
         return [own.tokens.length, texts.map(text => own.encode(text))];
-    }""", [own.merges, list(own.special_tokens), texts])
+    }""",
+        [own.merges, list(own.special_tokens), texts],
+    )
     assert found == [len(own), [own.encode(text) for text in texts]]
 
 
 def test_every_letter_falls_into_the_same_word(module):
     """All of Unicode, but for what Python's own tables do not know yet."""
-    known = [chr(code) for code in range(0x110000)
-             if unicodedata.category(chr(code)) not in ("Cn", "Cs")]
-    lines = ["".join(f"a{sign}1{sign}. {sign}" for sign in known[at:at + 500])
-             for at in range(0, len(known), 500)]
+    known = [
+        chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) not in ("Cn", "Cs")
+    ]
+    lines = [
+        "".join(f"a{sign}1{sign}. {sign}" for sign in known[at : at + 500])
+        for at in range(0, len(known), 500)
+    ]
     from course_lib.scratch.bpe import split_words
 
     for line in lines:
@@ -137,11 +154,15 @@ def test_broken_bytes_are_shown_as_python_shows_them(module, tokenizer):
         assert module.evaluate("ids => model.tokenizer.decode(ids)", ids) == tokenizer.decode(ids)
 
 
-@pytest.mark.parametrize(("temperature", "top_k"), [(1, None), (0.5, 10), (2, 3), (0, None), (0.8, 1)])
+@pytest.mark.parametrize(
+    ("temperature", "top_k"), [(1, None), (0.5, 10), (2, 3), (0, None), (0.8, 1)]
+)
 def test_temperature_and_top_k_are_those_of_the_course(module, temperature, top_k):
     logits = np.random.default_rng(1).normal(0, 3, 64).round(1)  # with ties
-    found = module.evaluate("a => Array.from(courseGPT.probabilities(...a))",
-                            [logits.tolist(), temperature, top_k or 64])
+    found = module.evaluate(
+        "a => Array.from(courseGPT.probabilities(...a))",
+        [logits.tolist(), temperature, top_k or 64],
+    )
     wanted = token_probabilities(logits, Sampling(temperature, top_k))
     np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=0)
 
@@ -149,7 +170,9 @@ def test_temperature_and_top_k_are_those_of_the_course(module, temperature, top_
 def test_draws_follow_the_probabilities(module):
     p = [0.0, 0.2, 0.0, 0.5, 0.3, 0.0]
     chances = [0, 0.19, 0.2, 0.69, 0.71, 0.999999999]
-    found = module.evaluate("([p, all]) => all.map(chance => courseGPT.draw(p, chance))", [p, chances])
+    found = module.evaluate(
+        "([p, all]) => all.map(chance => courseGPT.draw(p, chance))", [p, chances]
+    )
     assert found == [1, 1, 3, 3, 4, 4]
 
 
@@ -159,7 +182,9 @@ def test_the_table_of_counts_is_that_of_python(module, tokenizer):
     contexts += [list(context) for table in tables for context in list(table)[:: len(table) // 5]]
     for ids in contexts:
         found = module.evaluate("ids => Array.from(counts.probabilities(ids))", ids)
-        wanted = [browser_model.probability(single, tables, ids, token) for token in range(len(single))]
+        wanted = [
+            browser_model.probability(single, tables, ids, token) for token in range(len(single))
+        ]
         np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-15)
         assert min(found) > 0 and sum(found) == pytest.approx(1, abs=1e-5)
 
@@ -237,8 +262,10 @@ def test_other_pages_do_not_know_of_it(made_up):
 def test_a_file_that_does_not_arrive_is_said_and_asked_for_again(made_up):
     with made_up.context() as context:
         lost = []
-        context.route("**/weights.js*", lambda route: lost.append(1) or route.abort()
-                      if not lost else route.fallback())
+        context.route(
+            "**/weights.js*",
+            lambda route: lost.append(1) or route.abort() if not lost else route.fallback(),
+        )
         tab = made_up.open(context, PAGE)
         button = tab.get_by_role("button", name="Load the model")
         button.click()
@@ -259,8 +286,10 @@ def test_it_works_from_a_folder(made_up, browser):
 def rows(tab, who):
     """What the bars show: token as spoken, and probability."""
     lines = tab.locator(f".live-by-{who} tbody tr")
-    return [(line.locator("th .live-unseen").inner_text(), line.locator(".live-p").inner_text())
-            for line in lines.all()]
+    return [
+        (line.locator("th .live-unseen").inner_text(), line.locator(".live-p").inner_text())
+        for line in lines.all()
+    ]
 
 
 def test_bars_show_what_the_model_says(made_up, context, reference, tokenizer):
@@ -273,16 +302,20 @@ def test_bars_show_what_the_model_says(made_up, context, reference, tokenizer):
     logits = logits_of(reference, ids)
     p = token_probabilities(logits, Sampling(1, 5))
     best = np.argsort(-logits)[:8]
-    tab.wait_for_function("""wanted => document.querySelector('.live-by-gpt .live-p').textContent === wanted""",
-                          arg=f"{100 * p[best[0]]:.1f} %")
+    tab.wait_for_function(
+        "wanted => document.querySelector('.live-by-gpt .live-p').textContent === wanted",
+        arg=f"{100 * p[best[0]]:.1f} %",
+    )
     shown = rows(tab, "gpt")
     assert [q for _, q in shown] == [f"{100 * p[id]:.1f} %" for id in best[:5]] + ["cut"] * 3
-    for id, (name, _) in zip(best, shown):
+    for id, (name, _) in zip(best, shown, strict=True):
         plain = tokenizer.decode([int(id)])
         assert ("byte" if "\ufffd" in plain else plain.replace("\n", " new line ").strip()) in name
         assert ("space" in name) == plain.startswith(" ")
     single, tables = browser_model.unpack_counts((FOLDER / "counts.js").read_text("utf-8"))
-    counted = np.array([browser_model.probability(single, tables, ids, t) for t in range(len(single))])
+    counted = np.array(
+        [browser_model.probability(single, tables, ids, t) for t in range(len(single))]
+    )
     top = np.sort(counted)[::-1][:5]
     assert [q for _, q in rows(tab, "counts")][:5] == [f"{100 * q:.1f} %" for q in top / top.sum()]
 
@@ -296,7 +329,9 @@ def test_the_likeliest_tokens_are_those_of_python(made_up, context, reference, t
         before = box(tab).input_value()
         tab.get_by_role("button", name="One token").click()
         ids.append(int(logits_of(reference, ids).argmax()))
-        tab.wait_for_function("before => document.getElementById('live-text').value !== before", arg=before)
+        tab.wait_for_function(
+            "before => document.getElementById('live-text').value !== before", arg=before
+        )
         assert box(tab).input_value() == tokenizer.decode(ids)
         assert spoken(tab).endswith("100.0 %")
 
@@ -324,15 +359,28 @@ def test_all_of_it_by_keyboard_alone(made_up, context):
     seen = []
     for _ in range(6):
         tab.keyboard.press("Tab")
-        seen.append(tab.evaluate("document.activeElement.id || document.activeElement.value"
-                                 " || document.activeElement.textContent"))
-    assert seen == ["One token", "Start again", "live-temperature", "live-top", "gpt", "After the model."]
+        seen.append(
+            tab.evaluate(
+                "document.activeElement.id || document.activeElement.value"
+                " || document.activeElement.textContent"
+            )
+        )
+    assert seen == [
+        "One token",
+        "Start again",
+        "live-temperature",
+        "live-top",
+        "gpt",
+        "After the model.",
+    ]
     tab.keyboard.press("Shift+Tab")
     tab.keyboard.press("ArrowRight")
     assert tab.get_by_role("radio", name="Table of counts").is_checked()
     tab.keyboard.press("Shift+Tab")
     tab.keyboard.press("End")
-    assert tab.get_by_role("slider", name="Top-k").get_attribute("aria-valuetext").startswith("all ")
+    assert (
+        tab.get_by_role("slider", name="Top-k").get_attribute("aria-valuetext").startswith("all ")
+    )
     tab.keyboard.press("Shift+Tab")
     tab.keyboard.press("Home")
     slider = tab.get_by_role("slider", name="Temperature")
@@ -344,14 +392,15 @@ def test_it_stops_by_itself_and_speaks_only_then(made_up, context):
     tab.evaluate("""() => {
         window.said = [];
         const status = document.querySelector('#live-gpt [role=status]');
-        new MutationObserver(() => said.push(status.textContent)).observe(status, { childList: true });
+        const listen = () => said.push(status.textContent);
+        new MutationObserver(listen).observe(status, { childList: true });
     }""")
     before = box(tab).input_value()
     tab.get_by_role("button", name="Write on").click()
     wait_for_news(tab, "200 tokens in")
     said = tab.evaluate("said")
     assert said[0] == "Writing." and len(said) == 2 and said[1].startswith("200 tokens: ")
-    assert box(tab).input_value()[len(before):].strip() == said[1].removeprefix("200 tokens: ")
+    assert box(tab).input_value()[len(before) :].strip() == said[1].removeprefix("200 tokens: ")
     assert box(tab).is_editable()
     tab.get_by_role("button", name="Start again").click()
     assert box(tab).input_value() == before

@@ -275,7 +275,20 @@
 
   // --- reading the data files -------------------------------------------------------------------
 
-  const bytesOf = (base64) => Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
+  function bytesOf(base64) {
+    const signs = atob(base64), bytes = new Uint8Array(signs.length);
+    for (let i = 0; i < bytes.length; i += 1) bytes[i] = signs.charCodeAt(i);
+    return bytes;
+  }
+
+  /** Whole numbers times the scale of their row. */
+  function scaled(whole, scales) {
+    const out = new Float32Array(whole.length), width = whole.length / scales.length;
+    for (let row = 0, at = 0; row < scales.length; row += 1) {
+      for (let end = at + width; at < end; at += 1) out[at] = whole[at] * scales[row];
+    }
+    return out;
+  }
 
   /** A model from what weights.js holds: int8 numbers, and a float32 scale for each row. */
   function readModel({ config, merges, special_tokens: specials, tensors, data }) {
@@ -286,9 +299,8 @@
         params[name] = new Float32Array(bytes.slice(at, at + 4 * count));
         continue;
       }
-      const whole = new Int8Array(bytes, at, count), width = count / shape[0];
       const scale = new Float32Array(bytes.slice(scales, scales + 4 * shape[0]));
-      params[name] = Float32Array.from(whole, (value, i) => value * scale[Math.floor(i / width)]);
+      params[name] = scaled(new Int8Array(bytes, at, count), scale);
     }
     return { tokenizer: new Tokenizer(merges, specials), transformer: new Transformer(config, params) };
   }

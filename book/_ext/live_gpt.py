@@ -10,10 +10,11 @@ import hashlib
 from html import escape
 from pathlib import Path
 
-from course_tools.browser_model import FILES, about_files, about_sample, read_record
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
+
+from course_tools.browser_model import FILES, about_files, about_sample, read_record
 
 FOLDER = "book/assets/gpt"
 BOX = """<div id="live-gpt" class="live-gpt" data-size="{size}" data-version="{version}"
@@ -37,10 +38,13 @@ class LiveGPT(Directive):
         size = sum(path.stat().st_size for path in files)
         version = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
         html = BOX.format(
-            size=f"{size / 1e6:.1f} MB", version=version,
+            size=f"{size / 1e6:.1f} MB",
+            version=version,
             start=escape(record["start"]).replace("\n", "&#10;"),
-            about=escape(about_sample(record)), files=escape(about_files(record)),
-            sample=escape(record["start"] + record["sample"]))
+            about=escape(about_sample(record)),
+            files=escape(about_files(record)),
+            sample=escape(record["start"] + record["sample"]),
+        )
         env.metadata[env.docname]["live_gpt"] = True
         return [nodes.raw("", html, format="html")]
 

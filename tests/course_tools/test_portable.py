@@ -179,6 +179,20 @@ def test_an_unknown_directive_or_role_lists_what_is_known(turn):
         assert all(name in str(caught.value) for name in known)
 
 
+def test_a_live_model_is_a_sample_and_a_link(house, turn, monkeypatch):
+    with pytest.raises(CourseError, match="descent.md, line 1[0-9]: the record of the packed model"):
+        turn("```{live-gpt}\n```")
+    house.write("book/assets/gpt/record.json",
+                '{"start": "A:\\nTo", "sample": " be\\n", "temperature": 0.8, "top_k": 40}')
+    plain = turn("```{live-gpt}\n```")
+    assert "after “A: / To”, drawn at temperature 0.8 from the 40 likeliest tokens." in plain
+    assert "```text\nA:\nTo be\n```" in plain
+    assert plain.endswith("The model itself writes on the website, in your browser.")
+    monkeypatch.setenv("COURSE_WEBSITE", "https://example.org/c")
+    assert "[the website](https://example.org/c/book/03-hill/descent.html#live-gpt)" in turn(
+        "```{live-gpt}\n```")
+
+
 def test_one_label_for_two_things_is_refused(turn):
     with pytest.raises(CourseError, match="label 'eq-other' stands on"):
         turn("$$a$$ (eq-other)")

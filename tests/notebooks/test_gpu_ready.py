@@ -211,6 +211,23 @@ def residual_tf(names):
     return model, tf.zeros((8, 196)), tf.zeros(8, tf.int64), optimizer
 
 
+def gpt_torch(names):
+    """The arguments of step_torch of gpt: windows of tokens, their targets, an optimizer, a limit."""
+    with torch.device("meta"):
+        model = names["TorchGPT"](20, 8, 1, 2)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.5)
+    tokens = torch.ones((8, 7), dtype=torch.int64)
+    return model, tokens, tokens, optimizer, 1.0
+
+
+def gpt_tf(names):
+    """The arguments of its step_tf."""
+    model, optimizer = names["TFGPT"](20, 8, 1, 2), tf.keras.optimizers.AdamW(0.5)
+    optimizer.build(model.trainable_variables)
+    tokens = tf.ones((8, 7), tf.int64)
+    return model, tokens, tokens, optimizer, 1.0
+
+
 # How to call the step functions of a notebook: names defined on it -> arguments.
 STEPS = {
     "attention": (attention_torch, attention_tf),
@@ -219,6 +236,7 @@ STEPS = {
     "adamw-and-schedules": (scheduled_torch, scheduled_tf),
     "cnn": (lenet_torch, lenet_tf),
     "deep-gradients": (deep_mlp_torch, deep_mlp_tf),
+    "gpt": (gpt_torch, gpt_tf),
     "gradient-descent": (mlp_torch, mlp_tf),
     "losses-and-activations": (classifier_torch, classifier_tf),
     "pipelines": (classifier_torch, classifier_tf),

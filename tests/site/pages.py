@@ -182,6 +182,17 @@ WITH_GRAPH = WITH_WIDGET.replace("DescentWidget()", "GraphWidget()").replace(
     "A page with a widget\n", "A page with a third widget\n", 1)
 WITH_ATTENTION = WITH_WIDGET.replace("DescentWidget()", "AttentionWidget()").replace(
     "A page with a widget\n", "A page with a fourth widget\n", 1)
+WITH_LIVE = HEAD + """# A page with a model
+
+A page with a model between words, and a first paragraph of some length.
+
+[Before the model.](first.md)
+
+```{live-gpt}
+```
+
+[After the model.](first.md)
+"""
 
 # A cell that is one of these calls shows that widget.
 WIDGETS = {f"{kind.__name__}()": kind for kind in (

@@ -9,7 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pages import FIRST, SECOND, WITH_ATTENTION, WITH_CONVOLUTION, WITH_GRAPH, WITH_WIDGET, write_page
+from pages import (
+    FIRST,
+    SECOND,
+    WITH_ATTENTION,
+    WITH_CONVOLUTION,
+    WITH_GRAPH,
+    WITH_LIVE,
+    WITH_WIDGET,
+    write_page,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 TOC = """format: jb-book
@@ -26,6 +35,7 @@ parts:
       - file: book/02-made-up/convolution
       - file: book/02-made-up/graph
       - file: book/02-made-up/attention
+      - file: book/02-made-up/live
       - file: book/references
 """
 LANDING = """# Made up
@@ -69,6 +79,7 @@ def made_up(folder: Path) -> Path:
     write_page(folder, "02-made-up/convolution", WITH_CONVOLUTION)
     write_page(folder, "02-made-up/graph", WITH_GRAPH)
     write_page(folder, "02-made-up/attention", WITH_ATTENTION)
+    write_page(folder, "02-made-up/live", WITH_LIVE)
     return folder
 
 

@@ -117,8 +117,8 @@ def gpt_config(vocabulary: int, **switches) -> TransformerConfig:
 
 def bert_config(vocabulary: int, **switches) -> TransformerConfig:
     """BERT's switches (Devlin et al. 2019): every token sees all, norms after the sublayers."""
-    bert = dict(causal=False, pre_norm=False, final_norm=False, activation="gelu", segments=2,
-                embedding_norm=True, norm_epsilon=1e-12, mlm_head=True)
+    bert = {"causal": False, "pre_norm": False, "final_norm": False, "activation": "gelu",
+            "segments": 2, "embedding_norm": True, "norm_epsilon": 1e-12, "mlm_head": True}
     return TransformerConfig(vocabulary, **bert | switches)
 
 

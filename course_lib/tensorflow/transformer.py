@@ -34,7 +34,7 @@ def _embedding(rows: int, config: TransformerConfig, name: str):
 
 
 def _norm(config: TransformerConfig, name: str):
-    kind = dict(epsilon=config.norm_epsilon, dtype=config.dtype, name=name)
+    kind = {"epsilon": config.norm_epsilon, "dtype": config.dtype, "name": name}
     if config.norm == "rms":
         layer = layers.RMSNormalization(**kind)
     else:

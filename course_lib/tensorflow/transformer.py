@@ -264,14 +264,23 @@ def _sizes(hidden: tf.Tensor) -> tuple:
     return tuple(hidden.shape[i] or shape[i] for i in (0, 1))
 
 
-def token_loss_tf(model: TFTransformer, ignored: int = -100) -> Callable:
-    """The loss (hidden, targets) -> scalar: mean cross-entropy, targets ``ignored`` left out."""
+def token_loss_tf(
+    model: TFTransformer, ignored: int = -100, asked_only: bool = False
+) -> Callable:
+    """The loss (hidden, targets) -> scalar: mean cross-entropy, targets ``ignored`` left out.
+
+    ``asked_only`` takes no logits for those left out: faster where most are, but a GPU waits until
+    it knows how many.
+    """
     def loss(hidden: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        logits, counted = model.logits(hidden), targets != ignored
+        asked = targets != ignored
+        if asked_only:
+            hidden, targets = tf.boolean_mask(hidden, asked)[None], tf.boolean_mask(targets, asked)[None]
+            asked = tf.ones_like(targets, tf.bool)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=tf.where(counted, targets, 0), logits=logits)
-        counted = tf.cast(counted, losses.dtype)
-        return tf.reduce_sum(losses * counted) / tf.reduce_sum(counted)
+            labels=tf.where(asked, targets, 0), logits=model.logits(hidden))
+        weight = tf.cast(asked, losses.dtype)      # (batch, time)
+        return tf.reduce_sum(losses * weight) / tf.reduce_sum(weight)
 
     return loss
 

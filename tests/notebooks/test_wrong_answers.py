@@ -1,7 +1,12 @@
 """Wrong answers that a reader may well give: each is told so, with a reason; other right ones pass."""
 
+import sys
+from pathlib import Path
+
 import pytest
-from test_exercises import EXERCISES, verdict
+
+sys.path[:0] = [str(Path(__file__).resolve().parent)]
+from test_exercises import EXERCISES, verdict  # noqa: E402
 
 BY_LABEL = {exercise.label: exercise for exercise in EXERCISES}
 

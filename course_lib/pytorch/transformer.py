@@ -212,7 +212,8 @@ class TorchTransformer(nn.Module):
                              " give whole numbers (batch, time)")
         if past + tokens.shape[1] > self.config.context:
             raise ValueError(f"{past + tokens.shape[1]} tokens, but the context is"
-                             f" {self.config.context}: cut the sequence, or build with a longer one")
+                             f" {self.config.context}: cut the sequence, or build with a longer"
+                             " one")
         if mask is not None and (mask.dtype != torch.bool or mask.shape != tokens.shape):
             raise ValueError(f"mask is {mask.dtype} {tuple(mask.shape)}; give bool"
                              f" {tuple(tokens.shape)}, True for a real token")

@@ -68,7 +68,8 @@ class TransformerConfig:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it can be {choices}")
         if self.positions == "rotary" and self.head_width % 2:
             raise ValueError(
-                f"rotary positions turn pairs: width / heads is {self.head_width}, give an even one")
+                f"rotary positions turn pairs: width / heads is {self.head_width}, give an even"
+                " one")
         if self.positions == "sinusoidal" and self.width % 2:
             raise ValueError(f"sinusoidal positions come in pairs: width {self.width} is odd")
         if not 0 <= self.dropout < 1 or self.segments < 0 or self.norm_epsilon <= 0:

@@ -241,7 +241,8 @@ class TFTransformer(tf.keras.Model):
         seen = tf.get_static_value(past + tf.shape(tokens)[1])
         if seen is not None and seen > self.config.context:
             raise ValueError(f"{seen} tokens, but the context is"
-                             f" {self.config.context}: cut the sequence, or build with a longer one")
+                             f" {self.config.context}: cut the sequence, or build with a longer"
+                             " one")
         if mask is not None and (mask.dtype != tf.bool or not _fits(mask, tokens)):
             raise ValueError(f"mask is {mask.dtype.name} {tuple(mask.shape)}; give bool"
                              f" {tuple(tokens.shape)}, True for a real token")
@@ -275,7 +276,8 @@ def token_loss_tf(
     def loss(hidden: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         asked = targets != ignored
         if asked_only:
-            hidden, targets = tf.boolean_mask(hidden, asked)[None], tf.boolean_mask(targets, asked)[None]
+            hidden, targets = (
+                tf.boolean_mask(hidden, asked)[None], tf.boolean_mask(targets, asked)[None])
             asked = tf.ones_like(targets, tf.bool)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
             labels=tf.where(asked, targets, 0), logits=model.logits(hidden))

@@ -1,4 +1,4 @@
-"""Wrong answers that a reader may well give: each is told so, with a reason; other right ones pass."""
+"""Wrong answers that a reader may well give are told so, with a reason; other right ones pass."""
 
 import sys
 from pathlib import Path

@@ -19,8 +19,8 @@ def step_torch(
 ) -> torch.Tensor:
     """One step; returns the loss before it, a scalar tensor left on its device.
 
-    ``inputs`` is what the model takes: a tensor, a tuple for several arguments or a dict for named
-    ones. ``loss(outputs, targets)`` makes a scalar. ``optimizer`` is of ``torch.optim`` or has a
+    ``inputs`` is what the model takes: a tensor, or a tuple of several.
+    ``loss(outputs, targets)`` makes a scalar. ``optimizer`` is of ``torch.optim`` or has a
     method ``step`` like ``TorchAdam``. ``clip``, where given, is the most that the norm of all
     gradients together may be.
 
@@ -28,7 +28,8 @@ def step_torch(
     """
     model.train()
     model.zero_grad()
-    value = loss(_call(model, inputs), targets)
+    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    value = loss(model(*arguments), targets)
     value.backward()
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     unused = [name for name, p in trained.items() if p.grad is None]
@@ -69,30 +70,15 @@ def predict_torch(model: torch.nn.Module, inputs, batch_size: int = 256) -> np.n
     ``inputs`` as for ``step_torch``, or arrays in place of tensors. The model keeps its mode.
     """
     device = next(model.parameters()).device
-    names, arrays = _arrays(inputs)
-    arrays, training, parts = [torch.as_tensor(a) for a in arrays], model.training, []
+    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    arrays, training, parts = [torch.as_tensor(a) for a in arguments], model.training, []
     model.eval()
     with torch.inference_mode():
         for start in range(0, len(arrays[0]), batch_size):
             rows = [a[start : start + batch_size].to(device) for a in arrays]
-            batch = dict(zip(names, rows)) if names else tuple(rows)
-            parts.append(_call(model, batch).cpu().numpy())
+            parts.append(model(*rows).cpu().numpy())
     model.train(training)
     return np.concatenate(parts)
-
-
-def _call(model, inputs):
-    """The model on a tensor, a tuple of arguments or a dict of named ones."""
-    if isinstance(inputs, dict):
-        return model(**inputs)
-    return model(*inputs) if isinstance(inputs, (tuple, list)) else model(inputs)
-
-
-def _arrays(inputs) -> tuple:
-    """Names (or None) and a list of arrays, for any form of inputs."""
-    if isinstance(inputs, dict):
-        return list(inputs), list(inputs.values())
-    return None, list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
 
 
 def _set_rate(optimizer, rate: float) -> None:

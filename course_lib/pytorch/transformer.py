@@ -212,7 +212,8 @@ class TorchTransformer(nn.Module):
                              " give whole numbers (batch, time)")
         if past + tokens.shape[1] > self.config.context:
             raise ValueError(f"{past + tokens.shape[1]} tokens, but the context is"
-                             f" {self.config.context}: cut the sequence, or build with a longer one")
+                             f" {self.config.context}: cut the sequence, or build with a longer"
+                             " one")
         if mask is not None and (mask.dtype != torch.bool or mask.shape != tokens.shape):
             raise ValueError(f"mask is {mask.dtype} {tuple(mask.shape)}; give bool"
                              f" {tuple(tokens.shape)}, True for a real token")
@@ -225,10 +226,19 @@ class TorchTransformer(nn.Module):
             check_tokens(tokens.numpy(), self.config.vocabulary)  # elsewhere it would stall
 
 
-def token_loss_torch(model: TorchTransformer, ignored: int = -100) -> Callable:
-    """The loss (hidden, targets) -> scalar: mean cross-entropy, targets ``ignored`` left out."""
+def token_loss_torch(
+    model: TorchTransformer, ignored: int = -100, asked_only: bool = False
+) -> Callable:
+    """The loss (hidden, targets) -> scalar: mean cross-entropy, targets ``ignored`` left out.
+
+    ``asked_only`` takes no logits for those left out: faster where most are, but a GPU waits until
+    it knows how many.
+    """
     def loss(hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        logits = model.logits(hidden)
+        if asked_only:
+            asked = targets != ignored
+            hidden, targets = hidden[asked][None], targets[asked]
+        logits = model.logits(hidden)              # (batch, time, vocabulary)
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=ignored)
 
     return loss

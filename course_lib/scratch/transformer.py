@@ -68,7 +68,8 @@ class TransformerConfig:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it can be {choices}")
         if self.positions == "rotary" and self.head_width % 2:
             raise ValueError(
-                f"rotary positions turn pairs: width / heads is {self.head_width}, give an even one")
+                f"rotary positions turn pairs: width / heads is {self.head_width}, give an even"
+                " one")
         if self.positions == "sinusoidal" and self.width % 2:
             raise ValueError(f"sinusoidal positions come in pairs: width {self.width} is odd")
         if not 0 <= self.dropout < 1 or self.segments < 0 or self.norm_epsilon <= 0:
@@ -117,8 +118,8 @@ def gpt_config(vocabulary: int, **switches) -> TransformerConfig:
 
 def bert_config(vocabulary: int, **switches) -> TransformerConfig:
     """BERT's switches (Devlin et al. 2019): every token sees all, norms after the sublayers."""
-    bert = dict(causal=False, pre_norm=False, final_norm=False, activation="gelu", segments=2,
-                embedding_norm=True, norm_epsilon=1e-12, mlm_head=True)
+    bert = {"causal": False, "pre_norm": False, "final_norm": False, "activation": "gelu",
+            "segments": 2, "embedding_norm": True, "norm_epsilon": 1e-12, "mlm_head": True}
     return TransformerConfig(vocabulary, **bert | switches)
 
 

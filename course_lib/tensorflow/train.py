@@ -20,8 +20,8 @@ def step_tf(
 ) -> tf.Tensor:
     """One step; returns the loss before it, a scalar tensor left on its device.
 
-    ``inputs`` is what the model takes: a tensor, a tuple for several arguments or a dict for named
-    ones. ``loss(outputs, targets)`` makes a scalar. ``optimizer`` is of ``keras.optimizers`` or has
+    ``inputs`` is what the model takes: a tensor, or a tuple of several.
+    ``loss(outputs, targets)`` makes a scalar. ``optimizer`` is of ``keras.optimizers`` or has
     a method ``apply`` like ``TFAdam``. ``clip``, where given, is the most that the norm of all
     gradients together may be. Gradients of embeddings are made dense: Keras's optimizers take other
     steps by the slices that TensorFlow gives.
@@ -29,8 +29,9 @@ def step_tf(
     Raises ``ValueError`` where a parameter that is trained takes no part in the loss.
     """
     params = model.trainable_variables
+    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
     with tf.GradientTape() as tape:
-        value = loss(_call(model, inputs, training=True), targets)
+        value = loss(model(*arguments, training=True), targets)
     grads = tape.gradient(value, params)
     unused = [param.path for grad, param in zip(grads, params) if grad is None]
     if unused:
@@ -59,7 +60,7 @@ def train_tf(
         for i in tf.range(len(step_rates)):
             if rates is not None:
                 optimizer.learning_rate.assign(step_rates[i])
-            inputs, targets = tf.nest.map_structure(lambda part: part[i], stacked)
+            inputs, targets = tf.nest.map_structure(lambda part, i=i: part[i], stacked)
             losses = losses.write(i, step_tf(model, inputs, targets, optimizer, loss, clip))
         return losses.stack()
 
@@ -82,26 +83,8 @@ def predict_tf(model: tf.keras.Model, inputs, batch_size: int = 256) -> np.ndarr
 
     ``inputs`` as for ``step_tf``, or arrays in place of tensors.
     """
-    names, arrays = _arrays(inputs)
-    parts = []
-    for start in range(0, len(arrays[0]), batch_size):
-        rows = [tf.convert_to_tensor(a[start : start + batch_size]) for a in arrays]
-        batch = dict(zip(names, rows)) if names else tuple(rows)
-        parts.append(_call(model, batch, training=False).numpy())
+    arguments, parts = inputs if isinstance(inputs, tuple) else (inputs,), []
+    for start in range(0, len(arguments[0]), batch_size):
+        rows = [tf.convert_to_tensor(a[start : start + batch_size]) for a in arguments]
+        parts.append(model(*rows, training=False).numpy())
     return np.concatenate(parts)
-
-
-def _call(model, inputs, training: bool):
-    """The model on a tensor, a tuple of arguments or a dict of named ones."""
-    if isinstance(inputs, dict):
-        return model(**inputs, training=training)
-    if isinstance(inputs, (tuple, list)):
-        return model(*inputs, training=training)
-    return model(inputs, training=training)
-
-
-def _arrays(inputs) -> tuple:
-    """Names (or None) and a list of arrays, for any form of inputs."""
-    if isinstance(inputs, dict):
-        return list(inputs), list(inputs.values())
-    return None, list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]

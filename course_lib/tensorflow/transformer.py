@@ -34,7 +34,7 @@ def _embedding(rows: int, config: TransformerConfig, name: str):
 
 
 def _norm(config: TransformerConfig, name: str):
-    kind = dict(epsilon=config.norm_epsilon, dtype=config.dtype, name=name)
+    kind = {"epsilon": config.norm_epsilon, "dtype": config.dtype, "name": name}
     if config.norm == "rms":
         layer = layers.RMSNormalization(**kind)
     else:
@@ -241,7 +241,8 @@ class TFTransformer(tf.keras.Model):
         seen = tf.get_static_value(past + tf.shape(tokens)[1])
         if seen is not None and seen > self.config.context:
             raise ValueError(f"{seen} tokens, but the context is"
-                             f" {self.config.context}: cut the sequence, or build with a longer one")
+                             f" {self.config.context}: cut the sequence, or build with a longer"
+                             " one")
         if mask is not None and (mask.dtype != tf.bool or not _fits(mask, tokens)):
             raise ValueError(f"mask is {mask.dtype.name} {tuple(mask.shape)}; give bool"
                              f" {tuple(tokens.shape)}, True for a real token")
@@ -264,14 +265,24 @@ def _sizes(hidden: tf.Tensor) -> tuple:
     return tuple(hidden.shape[i] or shape[i] for i in (0, 1))
 
 
-def token_loss_tf(model: TFTransformer, ignored: int = -100) -> Callable:
-    """The loss (hidden, targets) -> scalar: mean cross-entropy, targets ``ignored`` left out."""
+def token_loss_tf(
+    model: TFTransformer, ignored: int = -100, asked_only: bool = False
+) -> Callable:
+    """The loss (hidden, targets) -> scalar: mean cross-entropy, targets ``ignored`` left out.
+
+    ``asked_only`` takes no logits for those left out: faster where most are, but a GPU waits until
+    it knows how many.
+    """
     def loss(hidden: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        logits, counted = model.logits(hidden), targets != ignored
+        asked = targets != ignored
+        if asked_only:
+            hidden, targets = (
+                tf.boolean_mask(hidden, asked)[None], tf.boolean_mask(targets, asked)[None])
+            asked = tf.ones_like(targets, tf.bool)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=tf.where(counted, targets, 0), logits=logits)
-        counted = tf.cast(counted, losses.dtype)
-        return tf.reduce_sum(losses * counted) / tf.reduce_sum(counted)
+            labels=tf.where(asked, targets, 0), logits=model.logits(hidden))
+        weight = tf.cast(asked, losses.dtype)      # (batch, time)
+        return tf.reduce_sum(losses * weight) / tf.reduce_sum(weight)
 
     return loss
 

@@ -188,11 +188,10 @@ class TFTwo(tf.keras.Model):
         return self.dropout(self.layer(x), training=training) * scale
 
 
-@pytest.mark.parametrize("named", [False, True])
-def test_predictions_are_the_models_in_inference_mode_for_any_batch_size(named):
+def test_predictions_are_the_models_in_inference_mode_for_any_batch_size():
     random = np.random.default_rng(0)
     x, scale = random.normal(size=(11, 3)).astype("float32"), np.arange(11, dtype="float32")[:, None]
-    inputs = dict(x=x, scale=scale) if named else (x, scale)
+    inputs = (x, scale)
     torch_model, tf_model = TorchTwo(), TFTwo()
     tf_model(tf.constant(x), tf.constant(scale))
     parity.copy_weights(torch_model, tf_model)
@@ -207,13 +206,12 @@ def test_predictions_are_the_models_in_inference_mode_for_any_batch_size(named):
     assert not torch_model.training
 
 
-@pytest.mark.parametrize("named", [False, True])
-def test_a_step_takes_several_inputs_and_trains_with_dropout(named):
+def test_a_step_takes_several_inputs_and_trains_with_dropout():
     x, scale = np.ones((64, 3), "float32"), np.ones((64, 1), "float32")
     torch_model, tf_model = TorchTwo().eval(), TFTwo()
 
     def inputs(make):
-        return dict(x=make(x), scale=make(scale)) if named else (make(x), make(scale))
+        return make(x), make(scale)
 
     seen = []
 

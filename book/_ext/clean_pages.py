@@ -43,7 +43,8 @@ def trim_assets(app: Sphinx, pagename: str, templatename: str, context: dict, do
     if templatename != "search.html":
         context["script_files"] = [deferred(script) for script in context["script_files"]]
     if doctree is not None:
-        context["page_description"] = description(doctree)
+        standfirst = app.env.metadata[pagename].get("standfirst", "")
+        context["page_description"] = shortened(f"{standfirst} {description(doctree)}".strip())
         # docutils gives entries a role that ARIA has given up; their list asks for this one.
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
@@ -51,6 +52,8 @@ def trim_assets(app: Sphinx, pagename: str, templatename: str, context: dict, do
 def description(doctree: nodes.document) -> str:
     """The page's first paragraph, cut at a word, for search engines and previews."""
     for paragraph in doctree.findall(nodes.paragraph):
+        if "standfirst" in paragraph["classes"] or paragraph.astext().startswith("After this page"):
+            continue
         text = " ".join(paragraph.astext().split())
         if len(text) > 40:
             return shortened(text)

@@ -59,6 +59,50 @@
     }
   }
 
+  // What a reader has done is ticked in the menu; the ticks stay in this browser.
+  function setUpTicks() {
+    const read = () => {
+      try {
+        return JSON.parse(localStorage.getItem("course-done")) || [];
+      } catch (error) {
+        return [];
+      }
+    };
+    const base = new URL(root.dataset.content_root || "./", location.href).pathname;
+    const nameOf = (address) => new URL(address, location.href).pathname.replace(base, "");
+    const links = [...document.querySelectorAll(".bd-sidebar-primary nav a.reference")];
+    const show = () => {
+      const done = new Set(read());
+      for (const link of links) {
+        const ticked = done.has(nameOf(link.href));
+        link.classList.toggle("done", ticked);
+        if (ticked) link.setAttribute("aria-description", "done");
+        else link.removeAttribute("aria-description");
+      }
+      return done;
+    };
+    const chips = document.querySelector(".page-meta");
+    if (chips) {
+      const here = nameOf(location.href);
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "done-button";
+      const label = () => {
+        const ticked = show().has(here);
+        button.setAttribute("aria-pressed", String(ticked));
+        button.textContent = ticked ? "✓ Done" : "Mark this page as done";
+      };
+      button.addEventListener("click", () => {
+        const done = new Set(read());
+        if (!done.delete(here)) done.add(here);
+        remember("course-done", JSON.stringify([...done]));
+        label();
+      });
+      document.querySelector("article").append(button);
+      label();
+    } else show();
+  }
+
   // Paper cannot be unfolded, and is white.
   function setUpPaper() {
     const paper = window.matchMedia("print");
@@ -130,6 +174,7 @@
 
   function start() {
     setUpSwitch();
+    setUpTicks();
     setUpWidgets();
     nameTabs();
     setUpPaper();

@@ -56,6 +56,25 @@ def test_claims_are_a_list_that_a_screen_reader_hears_as_holding(tab):
         "holds: one is one", "holds: two < three"]
 
 
+def test_a_page_can_be_ticked_and_the_tick_stays(made_up):
+    with made_up.context() as context:
+        tab = made_up.open(context, FIRST)
+        button = tab.get_by_role("button", name="Mark this page as done")
+        button.focus()
+        tab.keyboard.press("Enter")
+        assert tab.get_by_role("button", name="Done").get_attribute("aria-pressed") == "true"
+        again = made_up.open(context, LANDING)
+        assert again.locator(".bd-sidebar-primary a.done").all_text_contents() == ["A made-up page"]
+        tab.get_by_role("button", name="Done").click()
+        assert made_up.open(context, LANDING).locator("a.done").count() == 0
+
+
+def test_a_page_is_described_by_its_standfirst(made_up_folder):
+    text = (made_up_folder / "_build/html" / FIRST).read_text("utf-8")
+    assert '<meta name="description" content="A surprise, in one line. A page with one' in text
+    assert '<meta property="og:title" content="A made-up page"' in text
+
+
 def test_a_landing_page_has_a_card_for_each_page_with_its_picture(made_up):
     with made_up.context() as context:
         tab = made_up.open(context, LANDING)

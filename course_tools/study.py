@@ -47,6 +47,7 @@ import inspect
 import json
 import math
 import os
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -276,11 +277,24 @@ def _write(path: Path, content: dict) -> None:
     os.replace(temporary, path)
 
 
+def processor() -> str:
+    """Name the processor by its model and a hash of what it can do: other kinds round otherwise."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts = dict(reversed([line.split(":", 1) for line in lines if ":" in line]))
+    facts = {name.strip(): value.strip() for name, value in facts.items()}
+    model = facts.get("model name", platform.machine())
+    return f"{model} {stamp.digest(facts.get('flags', ''))[:6]}"
+
+
 def setting() -> dict:
-    """Return what runs here: versions, system, device, threads and scale."""
+    """Return what runs here: versions, system, processor, device, threads and scale."""
     from course_lib import runtime
 
-    return {name: value for name, value in runtime.describe().items() if name != "seed"}
+    ran = {name: value for name, value in runtime.describe().items() if name != "seed"}
+    return ran | {"processor": processor()}
 
 
 def _one(definition: Definition, path: Path, row: dict, framework: str, seed: int) -> dict:

@@ -1,8 +1,8 @@
 """Vouch for a study's record whose code changed: run two of its rows again and compare.
 
 The cheapest and the dearest row by recorded seconds, with one seed in every framework. Each value
-must equal the recorded one where versions, system, device, threads and scale are those of the
-record, and lie within the study's band elsewhere. Then the record takes the new hashes and a note
+must equal the recorded one where versions, system, processor, device, threads and scale are those
+of the record, and lie within the study's band elsewhere. Then the record takes the new hashes and a note
 in ``vouched``; its rows stay as they are. Otherwise the whole study must be run again.
 """
 

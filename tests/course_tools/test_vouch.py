@@ -88,7 +88,8 @@ def test_two_rows_one_seed_both_frameworks_and_the_record_is_in_step(bench):
     after = bench.record()
     assert study.check_record(bench.root, bench.path) == []
     assert after["vouched"] == [{"rows": [{"rate": 0.2}, {"rate": 0.3}], "seed": 0, "compared": "equal",
-                                 "versions": {"torch": "2"}, "device": "cpu", "threads": 1}]
+                                 "versions": {"torch": "2"}, "device": "cpu", "threads": 1,
+                                 "processor": study.processor()}]
     assert {**after, "code_hash": 0, "vouched": 0} == {**before, "code_hash": 0, "vouched": 0}
     assert "nothing to vouch for" in bench.house.course("study", "rates", "--vouch").output
     assert len(bench.runs()) == 4
@@ -101,6 +102,13 @@ def test_a_changed_module_is_vouched_for_too(bench):
     bench.house.write("course_lib/scratch/losses.py", "A = 2\n")
     bench.vouch()
     assert len(bench.record()["vouched"]) == 2 and study.check_record(bench.root, bench.path) == []
+
+
+def test_another_processor_is_another_machine(bench, monkeypatch):
+    bench.define(STUDY, *FASTER)
+    monkeypatch.setattr(study, "processor", lambda: "another")
+    assert study.setting()["processor"] == "another"
+    assert "vouched for, within the band" in bench.house.course("study", "rates", "--vouch").output
 
 
 CLOSE = ('* config["rate"] + seed', '* config["rate"] + seed + 0.25')  # within the band of 0.5

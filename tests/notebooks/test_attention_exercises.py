@@ -56,7 +56,8 @@ WRONG = [
     ("ex-att-port", "keras_mask", lambda p, a: ~p[:, None] | ~a, "is blocked"),
     ("ex-att-port", "keras_mask", lambda p, a: ~a, "must be (batch, queries, keys)"),
     ("ex-att-port", "keras_mask", lambda p, a: ~p[:, :, None] & ~a, "(batch, 1, keys)"),
-    ("ex-att-port", "keras_mask", lambda p, a: ~p[:, None] & np.tri(*a.shape, dtype=bool), "need not be causal"),
+    ("ex-att-port", "keras_mask", lambda p, a: ~p[:, None] & np.tri(*a.shape, dtype=bool),
+     "need not be causal"),
 ]
 
 

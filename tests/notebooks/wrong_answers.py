@@ -280,8 +280,8 @@ WRONG = {
         change((" / np.sqrt(q.shape[1])", "")),
     ],
     "ex-att-port": [
-        change(("~key_padding_mask[:, None, :] & ~attn_mask", "key_padding_mask[:, None, :] | attn_mask")),
-        change(("~key_padding_mask[:, None, :] & ~attn_mask", "~key_padding_mask[:, None, :] | ~attn_mask")),
+        change(("~key", "key"), ("& ~attn_mask", "| attn_mask")),
+        change(("& ~attn_mask", "| ~attn_mask")),
         change(("[:, None, :]", "[:, :, None]")),
         change(("~attn_mask", "np.tri(*attn_mask.shape, dtype=bool)")),
     ],

@@ -36,14 +36,15 @@ def both_ways(
 
 
 def count_pairs(rows: np.ndarray) -> Counter:
-    """How often each word stands right before each other: {(a, b): times}."""
+    """How often word a stands right before b: {(a, b): times}."""
     real = (rows[:, 1:] != PAD).ravel()
-    pairs = zip(rows[:, :-1].ravel()[real].tolist(), rows[:, 1:].ravel()[real].tolist())
+    pairs = zip(rows[:, :-1].ravel()[real].tolist(),
+                rows[:, 1:].ravel()[real].tolist())
     return Counter(pairs)
 
 
 def forwards_score(counts: Counter, row: np.ndarray) -> float:
-    """Sum over neighbours a, b of log (n(a, b) + 0.1) / (n(b, a) + 0.1)."""
+    """Sum of log (n(a, b) + 0.1) / (n(b, a) + 0.1) over neighbours."""
     words = row[row != PAD].tolist()
     return sum(np.log((counts[a, b] + 0.1) / (counts[b, a] + 0.1))
                for a, b in zip(words, words[1:]))

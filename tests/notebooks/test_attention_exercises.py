@@ -16,7 +16,7 @@ BY_LABEL = {exercise.label: exercise for exercise in EXERCISES if exercise.page.
 def repaired(divide=lambda q, k: np.sqrt(q.shape[1]), axis=1, end=lambda w, v: w @ v):
     def answer(q, k, v):
         scores = np.asarray(q) @ np.asarray(k).T / divide(q, k)
-        powers = np.exp(scores - scores.max())
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         return end(powers / powers.sum(axis=axis, keepdims=True), v)
     return answer
 
@@ -48,14 +48,16 @@ WRONG = [
     ("ex-att-spread", "variances", lambda d: (2 * np.sqrt(d), 2), "expected"),
     ("ex-att-bugs", "repaired", repaired(axis=0), "must add up to 1"),
     ("ex-att-bugs", "repaired", repaired(axis=None), "must add up to 1"),
-    ("ex-att-bugs", "repaired", repaired(end=lambda w, v: (w[:, :, None] * v).max(axis=1)), "must add up to 1"),
-    ("ex-att-bugs", "repaired", repaired(divide=lambda q, k: np.sqrt(len(k))), "root of the length of a query"),
-    ("ex-att-bugs", "repaired", repaired(divide=lambda q, k: q.shape[1]), "root of the length of a query"),
-    ("ex-att-bugs", "repaired", repaired(divide=lambda q, k: 1), "root of the length of a query"),
+    ("ex-att-bugs", "repaired", repaired(end=lambda w, v: (w[:, :, None] * v).max(axis=1)), "is a sum"),
+    ("ex-att-bugs", "repaired", repaired(divide=lambda q, k: np.sqrt(len(k))), "compare with attend"),
+    ("ex-att-bugs", "repaired", repaired(divide=lambda q, k: q.shape[1]), "compare with attend"),
+    ("ex-att-bugs", "repaired", repaired(divide=lambda q, k: 1), "compare with attend"),
     ("ex-att-port", "keras_mask", lambda p, a: p[:, None] | a, "may look at itself"),
     ("ex-att-port", "keras_mask", lambda p, a: ~p[:, None] | ~a, "is blocked"),
     ("ex-att-port", "keras_mask", lambda p, a: ~a, "must be (batch, queries, keys)"),
-    ("ex-att-port", "keras_mask", lambda p, a: ~p[:, :, None] & ~a, "all else must be allowed"),
+    ("ex-att-port", "keras_mask", lambda p, a: ~p[:, :, None] & ~a, "(batch, 1, keys)"),
+    ("ex-att-port", "keras_mask", lambda p, a: ~p[:, None] & np.tri(*a.shape, dtype=bool),
+     "need not be causal"),
 ]
 
 

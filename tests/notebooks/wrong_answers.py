@@ -268,6 +268,23 @@ WRONG = {
         change(("L.Add(**kind)([x, h])", "h")),
         change(("0.5 * z * (1 + tf.math.erf(z / root))", "tf.nn.gelu(z, approximate=True)")),
     ],
+    "ex-att-spread": [
+        change(("4 * d, 4", "d, 1")),
+        change(("4 * d, 4", "4 * d, 4 / d**0.5")),
+        change(("4 * d, 4", "2 * d**0.5, 2")),
+    ],
+    "ex-att-bugs": [
+        change(("q.shape[1]", "len(k)")),
+        change(("powers.sum(axis=1, keepdims=True)", "powers.sum(axis=0)")),
+        change(("weights @ v", "(weights[:, :, None] * v).max(axis=1)")),
+        change((" / np.sqrt(q.shape[1])", "")),
+    ],
+    "ex-att-port": [
+        change(("~key", "key"), ("& ~attn_mask", "| attn_mask")),
+        change(("& ~attn_mask", "| ~attn_mask")),
+        change(("[:, None, :]", "[:, :, None]")),
+        change(("~attn_mask", "np.tri(*attn_mask.shape, dtype=bool)")),
+    ],
 }
 
 # Right answers in another dress: of these the result may be a list, a tuple, an array or a tensor.

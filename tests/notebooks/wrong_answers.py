@@ -285,6 +285,30 @@ WRONG = {
         change(("[:, None, :]", "[:, :, None]")),
         change(("~attn_mask", "np.tri(*attn_mask.shape, dtype=bool)")),
     ],
+    "ex-gpt-count": [
+        change(("12 * width**2", "8 * width**2")),
+        change((" + 13 * width", "")),
+        change((" + 2 * width", "")),
+        change(("(vocabulary + context)", "(2 * vocabulary + context)")),
+    ],
+    "ex-gpt-targets": [
+        change(("(len(ids) - 1) // time", "len(ids) // time - 1")),
+        change(("ids[1:count * time + 1]", "ids[:count * time]")),
+        "def targets(ids, time):\n"
+        "    count = len(ids) // time\n"
+        "    return np.roll(ids, -1)[:count * time].reshape(count, time)\n",
+    ],
+    "ex-gpt-top-p": [
+        change(("before < share", "before <= share")),
+        change(("before < share", "before + p[order] <= share")),
+        change((" / kept.sum()", "")),
+        change(("not 0 < share <= 1", "share > 1")),
+    ],
+    "ex-gpt-port": [
+        change(("logits[None]", "tf.nn.softmax(logits)[None]")),
+        change((" / temperature", "")),
+        change((" / temperature", " * temperature")),
+    ],
 }
 
 # Right answers in another dress: of these the result may be a list, a tuple, an array or a tensor.

@@ -146,6 +146,17 @@ TWINS: tuple[Twin, ...] = (
         batch="course_tools.gpu_parts:word_ids_and_labels",
     ),
     Twin(
+        name="bert",
+        page="06-transformers/bert",
+        torch_model="course_tools.gpu_parts:encoder_torch",
+        tf_model="course_tools.gpu_parts:encoder_tf",
+        torch_step="course_tools.gpu_parts:token_step_torch",
+        tf_step="course_tools.gpu_parts:token_step_tf",
+        sizes={"vocabulary": 1024, "width": 64, "layers": 2, "heads": 4, "context": 40},
+        settings=(0.03125, 0.015625),
+        batch="course_tools.gpu_parts:masked_tokens",
+    ),
+    Twin(
         name="feed-forward",
         page="02-architectures/mlp",
         torch_model="course_lib.pytorch.text_mlp:TorchFeedForward",

@@ -79,6 +79,28 @@ def tokens_and_lengths(random: np.random.Generator, sizes: dict) -> tuple[np.nda
     return tokens, lengths, random.integers(0, sizes["classes"], ROWS)
 
 
+def masked_tokens(random: np.random.Generator, sizes: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of tokens (batch, 40) and targets (batch, 40): a third is asked for, -100 elsewhere."""
+    ids = random.integers(0, sizes["vocabulary"], (ROWS, 40))
+    return ids, np.where(random.random(ids.shape) < 1 / 3, ids, -100)
+
+
+def encoder_torch(dtype: str, **sizes):
+    """The encoder of the page on BERT."""
+    from course_lib.pytorch.transformer import TorchTransformer
+    from course_lib.scratch.transformer import bert_config
+
+    return TorchTransformer(bert_config(**sizes, segments=0, mlm_head=False, dtype=dtype))
+
+
+def encoder_tf(dtype: str, **sizes):
+    """The same in TensorFlow."""
+    from course_lib.scratch.transformer import bert_config
+    from course_lib.tensorflow.transformer import TFTransformer
+
+    return TFTransformer(bert_config(**sizes, segments=0, mlm_head=False, dtype=dtype))
+
+
 _OPTIMIZERS = weakref.WeakKeyDictionary()  # of each model, from its first step on
 
 
@@ -137,6 +159,30 @@ def adamw_step_tf(model, ids, labels, learning_rate: float, epsilon: float, deca
                 model.trainable_variables, learning_rate, **DYADIC | {"epsilon": epsilon},
                 weight_decay=decay)
     return step_tf(model, ids, labels, _OPTIMIZERS[model], limit)
+
+
+def token_step_torch(model, ids, targets, learning_rate: float, epsilon: float):
+    """One step of the course's Adam on the cross-entropy of the tokens asked for."""
+    from course_lib.pytorch.adam import TorchAdam
+    from course_lib.pytorch.train import step_torch
+    from course_lib.pytorch.transformer import token_loss_torch
+
+    if model not in _OPTIMIZERS:
+        _OPTIMIZERS[model] = TorchAdam(model.parameters(), learning_rate, epsilon=epsilon)
+    return step_torch(model, ids, targets, _OPTIMIZERS[model], token_loss_torch(model))
+
+
+def token_step_tf(model, ids, targets, learning_rate: float, epsilon: float):
+    """The same in TensorFlow."""
+    import tensorflow as tf
+    from course_lib.tensorflow.adam import TFAdam
+    from course_lib.tensorflow.train import step_tf
+    from course_lib.tensorflow.transformer import token_loss_tf
+
+    if model not in _OPTIMIZERS:
+        with tf.init_scope():
+            _OPTIMIZERS[model] = TFAdam(model.trainable_variables, learning_rate, epsilon=epsilon)
+    return step_tf(model, ids, targets, _OPTIMIZERS[model], token_loss_tf(model))
 
 
 def named(path: str) -> Any:

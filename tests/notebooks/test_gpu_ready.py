@@ -228,12 +228,33 @@ def gpt_tf(names):
     return model, tokens, tokens, optimizer, 1.0
 
 
+def bert_torch(names):
+    """The arguments of step_torch of bert: ids, targets, an optimizer and the loss."""
+    with torch.device("meta"):
+        model = names["TorchTransformer"](names["bert_config"](
+            50, width=8, heads=2, context=7, segments=0, mlm_head=False))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    ids = torch.ones((8, 7), dtype=torch.int64)
+    return model, ids, ids, optimizer, names["token_loss_torch"](model)
+
+
+def bert_tf(names):
+    """The arguments of its step_tf."""
+    model = names["TFTransformer"](names["bert_config"](
+        50, width=8, heads=2, context=7, segments=0, mlm_head=False))
+    optimizer = tf.keras.optimizers.SGD(0.5)
+    optimizer.build(model.trainable_variables)
+    ids = tf.ones((8, 7), tf.int64)
+    return model, ids, ids, optimizer, names["token_loss_tf"](model)
+
+
 # How to call the step functions of a notebook: names defined on it -> arguments.
 STEPS = {
     "attention": (attention_torch, attention_tf),
     "autograd": (residual_torch, residual_tf),
     "adam": (adam_torch, adam_tf),
     "adamw-and-schedules": (scheduled_torch, scheduled_tf),
+    "bert": (bert_torch, bert_tf),
     "cnn": (lenet_torch, lenet_tf),
     "deep-gradients": (deep_mlp_torch, deep_mlp_tf),
     "gpt": (gpt_torch, gpt_tf),

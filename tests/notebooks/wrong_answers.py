@@ -252,6 +252,49 @@ WRONG = {
                 "np.minimum(1, (t - length) / (total - length))")),
         change(("(t - length) / (total - length)", "t / total")),
     ],
+    "ex-bert-words": [
+        "def whole_words(starts, chosen):\n    return chosen",
+        # to the right alone: the pieces before the chosen one are left
+        "def whole_words(starts, chosen):\n    found, on = [], False\n"
+        "    for s, c in zip(starts, chosen):\n        on = c or (on and not s)\n"
+        "        found.append(on)\n    return found",
+        # the word behind as well
+        "def whole_words(starts, chosen):\n    w = np.cumsum(starts)\n"
+        "    hit = w[np.asarray(chosen, bool)]\n    return np.isin(w, hit) | np.isin(w, hit + 1)",
+        "def whole_words(starts, chosen):\n    return [i for i, c in enumerate(chosen) if c]"],
+    "ex-bert-bug": [
+        "def masked(ids, random):\n    return buggy_masked(ids, random)",
+        # every chosen token is the mask
+        "def masked(ids, random):\n    asked = random.random(ids.shape) < 0.15\n"
+        "    return np.where(asked, 1, ids), np.where(asked, ids, -100)",
+        # 80/20/0: none stays
+        "def masked(ids, random):\n    asked = random.random(ids.shape) < 0.15\n"
+        "    kind = random.random(ids.shape)\n    other = random.integers(2, 1024, ids.shape)\n"
+        "    inputs = np.where(asked, np.where(kind < 0.8, 1, other), ids)\n"
+        "    return inputs, np.where(asked, ids, -100)",
+        # asks for the spoiled tokens
+        "def masked(ids, random):\n    inputs, targets = buggy_masked(ids, random)\n"
+        "    return inputs, np.where(targets != -100, inputs, -100)",
+        # all tokens are asked for
+        "def masked(ids, random):\n    return buggy_masked(ids, random)[0], ids"],
+    "ex-bert-port": [
+        # the mean over all tokens, asked for or not
+        "def masked_loss(logits, targets):\n    asked = targets != -100\n"
+        "    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(\n"
+        "        labels=tf.where(asked, targets, 0), logits=logits)\n"
+        "    return tf.reduce_mean(losses * tf.cast(asked, losses.dtype))",
+        "def masked_loss(logits, targets):\n"
+        "    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(\n"
+        "        labels=tf.maximum(targets, 0), logits=logits))",
+        "def masked_loss(logits, targets):\n"
+        "    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(\n"
+        "        labels=targets, logits=logits))",
+        # the mean of the texts' means
+        "def masked_loss(logits, targets):\n    asked = tf.cast(targets != -100, logits.dtype)\n"
+        "    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(\n"
+        "        labels=tf.maximum(targets, 0), logits=logits) * asked\n"
+        "    each = tf.reduce_sum(losses, 1) / tf.maximum(tf.reduce_sum(asked, 1), 1)\n"
+        "    return tf.reduce_mean(each)"],
     "ex-pd-distance": [
         change(("ours.shape != theirs.shape", "ours.size != theirs.size")),
         change(("np.nanmax(np.abs(ours))", "np.nanmax(np.abs(theirs))")),
@@ -317,5 +360,5 @@ ANY_TYPE = (
     "ex-text-merge", "ex-text-bug", "ex-text-port", "ex-cnn-bug", "ex-cnn-backwards",
     "ex-cnn-port", "ex-mlp-port", "ex-rn-port", "ex-rnn-last", "ex-gd-power", "ex-gd-port",
     "ex-sm-port", "ex-ag-bug", "ex-ag-port", "ex-dg-bug", "ex-ad-port", "ex-ad-amsgrad",
-    "ex-aw-port",
+    "ex-aw-port", "ex-bert-words", "ex-bert-port",
 )

@@ -141,7 +141,7 @@ class Thing:
 @pytest.mark.parametrize("got", [
     np.float64(1.5), np.float32(1.5), [np.int64(3), (np.True_,)], {"a": np.str_("b")}, Thing(), Thing,
     Thing().method, np.sum, max, "".join, [lambda x: x], [Thing()] * 9, np.array([Thing()] * 2),
-], ids=str)  # fmt: skip
+], ids=lambda got: type(got).__name__)  # fmt: skip
 def test_a_verdict_shows_no_address_and_no_type_of_numpy(exercise, got):
     def raises(x):
         raise ValueError(f"not {got} {got!r} {[got]!r}")

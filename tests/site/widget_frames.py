@@ -88,7 +88,7 @@ def module_in_browser(browser, name, separate):
 
 def stops(tab, most=40, look="at.getAttribute('class') || at.value || at.name"):
     """What Tab reaches inside the widget after the link above it, as ``look`` says of ``at``."""
-    tab.get_by_role("link", name="Download notebook").focus()
+    tab.get_by_role("link", name="Notebook", exact=True).focus()
     reached = []
     for _ in range(most):
         tab.keyboard.press("Tab")

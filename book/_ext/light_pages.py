@@ -72,6 +72,14 @@ def late_images(page: str) -> str:
     return head + mark + re.sub(r"<img\b[^>]*>", lazy, rest)
 
 
+MENU_TOGGLE = re.compile(r'(<a class="reference internal"[^>]*>)([^<]+)(</a>\s*<details[^>]*>\s*<summary)>')
+
+
+def named_toggles(page: str) -> str:
+    """Give each arrow of the menu, which is a picture alone, a name for screen readers."""
+    return MENU_TOGGLE.sub(r'\1\2\3 aria-label="Pages of \2">', page)
+
+
 def make_light(app: Sphinx, error: Exception | None) -> None:
     """Rewrite every built page."""
     if error or app.builder.format != "html":
@@ -90,7 +98,7 @@ def make_light(app: Sphinx, error: Exception | None) -> None:
             css = joined(static, list(names), used)
             made[names] = f"styles/all-{hashlib.sha256(css.encode()).hexdigest()[:12]}.css"
             (static / made[names]).write_text(css, "utf-8")
-        path.write_text(late_images(one_sheet(page, made[names])), "utf-8")
+        path.write_text(late_images(named_toggles(one_sheet(page, made[names]))), "utf-8")
     current = {name for page in out.rglob("*.html") if static not in page.parents
                for name in sheets_of(page.read_text("utf-8"))}
     for sheet in (static / "styles").glob("all-*.css"):

@@ -87,6 +87,13 @@ def test_a_landing_page_has_a_card_for_each_page_with_its_picture(made_up):
         tab.wait_for_function("document.querySelector('.page-card img').naturalWidth > 0")
 
 
+def test_the_arrows_of_the_menu_have_names(real_folder):
+    text = (real_folder / "_build/html/book/02-architectures/cnn.html").read_text("utf-8")
+    toggles = re.findall(r"<summary([^>]*)>\s*<span class=\"toctree-toggle\"", text)
+    assert len(toggles) >= 6 and ' aria-label="Pages of 02 Architectures"' in toggles
+    assert all("aria-label=" in toggle for toggle in toggles)
+
+
 def test_each_page_loads_one_stylesheet_of_its_own_site(real_folder):
     for path in (real_folder / "_build/html/book").rglob("*.html"):
         sheets = re.findall(r'<link[^>]*rel="stylesheet"[^>]*>', path.read_text("utf-8"))

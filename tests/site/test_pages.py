@@ -172,7 +172,7 @@ def test_a_wide_formula_scrolls_inside_its_box(made_up):
 def test_figures_stand_on_white_in_the_dark(made_up):
     with made_up.context(color_scheme="dark") as context:
         style = "image => [getComputedStyle(image).backgroundColor, getComputedStyle(image).filter]"
-        image = made_up.open(context, FIRST).locator(".cell_output img")
+        image = made_up.open(context, FIRST).locator(".cell_output img").first
         assert image.evaluate(style) == ["rgb(255, 255, 255)", "none"]
         assert image.get_attribute("alt") == "A grey card."
 

@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 
 SHEET = re.compile(r'\s*<link[^>]*href="([^"]*_static/([^"?]+\.css)[^"]*)"[^>]*/?>')
 ICON_RULE = re.compile(r'[^{}]*\.fa-[^{}]*\{content:"[^"]*"\}')
-ICON_FONT = re.compile(r'src:url\(\.\./vendor/fontawesome/webfonts/fa-solid-900[^;}]*')
+ICON_FONT = re.compile(r'src:url\(\.\./vendor/fontawesome/webfonts/fa-[^;}]*')
 ICON_NAME = re.compile(r"\bfa-[a-z0-9-]+")
 URL = re.compile(r"url\((['\"]?)(?!data:|https?:|/)([^)'\"]+)\1\)")
 

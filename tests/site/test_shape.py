@@ -104,8 +104,8 @@ def test_the_icon_font_has_every_icon_that_the_pages_name(real_folder):
     from fontTools.ttLib import TTFont
 
     out = real_folder / "_build/html"
-    (sheet,) = (out / "_static/styles").glob("all-*.css")
-    css, drawn = sheet.read_text("utf-8"), set()
+    sheets = list((out / "_static/styles").glob("all-*.css"))  # one, and one with a page's own style
+    css, drawn = "".join(sheet.read_text("utf-8") for sheet in sheets), set()
     for names, sign in re.findall(r'([^{}]*\.fa-[^{}]*)\{content:"([^"]*)"\}', css):
         sign = int(sign.lstrip("\\"), 16) if sign.startswith("\\") else ord(sign)
         drawn |= {(name, sign) for name in re.findall(r"\.(fa-[a-z0-9-]+)", names)}

@@ -43,6 +43,7 @@ def joined(static: Path, names: list[str], used: set[str]) -> str:
     for name in names:
         css = (static / name).read_text("utf-8").removeprefix("\ufeff")
         css = re.sub(r'@charset "[^"]*";|/\*# sourceMappingURL=.*?\*/', "", css)
+        css = css.replace('@import "../basic.css";', (static / "basic.css").read_text("utf-8"))
         css = ICON_FONT.sub('src:url(../fonts/icons-subset.woff) format("woff")', css)
         parts.append(moved(without_unused_icons(css, used), name.rpartition("/")[0]))
     return "\n".join(parts)
@@ -72,7 +73,7 @@ def late_images(page: str) -> str:
     return head + mark + re.sub(r"<img\b[^>]*>", lazy, rest)
 
 
-MENU_TOGGLE = re.compile(r'(<a class="reference internal"[^>]*>)([^<]+)(</a>\s*<details[^>]*>\s*<summary)>')
+MENU_TOGGLE = re.compile(r'(<a class="(?:current )?reference internal"[^>]*>)([^<]+)(</a>\s*<details[^>]*>\s*<summary)>')
 
 
 def named_toggles(page: str) -> str:
